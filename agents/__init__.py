@@ -1,0 +1,1 @@
+"""Agents and networks, built from specs and never from environments."""

@@ -1,0 +1,211 @@
+"""Q-learning with a deep network: DQN, Double DQN, and the switches between them.
+
+Sources: Mnih et al. 2015 (DQN), van Hasselt, Guez and Silver 2016 (Double DQN), Wang
+et al. 2016 (dueling: the network's part), Sutton and Barto 2018 section 7 (n-step),
+Lillicrap et al. 2016 (soft target updates). Not here: reward or TD-error clipping
+(use the Huber loss), distributional heads.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import gin
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.networks import network
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
+
+from agents import errors, policies, q_network
+from agents.schedules import LearningRateSchedule, LinearSchedule
+
+TARGETS = ('none', 'soft', 'hard')
+LOSSES = {
+    'mse': tf.math.square,
+    'huber': lambda error: tf.where(
+        tf.abs(error) <= 1.0, 0.5 * tf.square(error), tf.abs(error) - 0.5
+    ),
+}
+
+
+class QLossExtra(NamedTuple):
+    """What the loss knows beside its mean."""
+
+    td_error: tf.Tensor  # float32 [B], target minus Q(s, a)
+    mean_q: tf.Tensor  # float32 [], mean over the minibatch of Q(s, a)
+
+
+@gin.configurable
+class QLearningAgent(tf_agent.TFAgent):
+    """DQN and Double DQN on n-step transitions.
+
+    The target of Q(s, a; theta) is
+
+        y = G + discount * Q(s', a*; theta-),   a* = argmax_a Q(s', a; theta)   (double)
+                                                a* = argmax_a Q(s', a; theta-)  (else)
+
+    where (G, discount, s') are the n-step transition's (see `n_step`). theta- is a copy
+    made every `target_update_period_train_steps` ('hard'), a moving average with rate
+    `tau` per train step ('soft'), or theta itself ('none', the tutorials' baseline).
+    """
+
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: tf.TensorSpec,
+        q_network: network.Network,
+        optimizer: tf.keras.optimizers.Optimizer,
+        env_steps: tf.Variable,
+        *,
+        double: bool,
+        target: str,
+        tau: float | None = None,
+        target_update_period_train_steps: int | None = None,
+        loss: str = 'huber',
+        gradient_clip_norm: float | None = None,
+        epsilon: float | LearningRateSchedule = LinearSchedule(1.0, 0.05, 10_000),
+        name: str = 'QLearningAgent',
+    ):
+        """Builds the agent; `initialize()` makes its target equal to its network.
+
+        Args:
+          time_step_spec: of the environment.
+          action_spec: discrete and scalar.
+          q_network: Q(s, .; theta).
+          optimizer: of theta.
+          env_steps: int64 [], the environment steps so far; epsilon follows it.
+          double: choose a* with theta (Double DQN) or with theta- (DQN).
+          target: 'none', 'soft' or 'hard'.
+          tau: in (0, 1], for 'soft' and only for it.
+          target_update_period_train_steps: >= 1, for 'hard' and only for it.
+          loss: 'mse' (error squared) or 'huber' (half of it within 1, linear beyond).
+          gradient_clip_norm: the gradient's largest global norm; None for no limit.
+          epsilon: the share of random actions while collecting, a number or a schedule
+            over environment steps.
+          name: of the module.
+
+        Raises:
+          ConfigError: a value out of its range, or one that the chosen target never uses.
+        """
+        tf.Module.__init__(self, name=name)
+        _check(target, tau, target_update_period_train_steps, loss, gradient_clip_norm)
+        self._q_network = q_network
+        q_network.create_variables()
+        self._target_q_network = q_network
+        if target != 'none':
+            self._target_q_network = q_network.copy(name='TargetQNetwork')
+            self._target_q_network.create_variables()
+        self._optimizer = optimizer
+        self._double, self._target, self._tau = double, target, tau
+        self._period = target_update_period_train_steps
+        self._loss_fn_of_error = LOSSES[loss]
+        self._clip_norm = gradient_clip_norm
+        self._epsilon_schedule = epsilon
+        self._env_steps = env_steps
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            policy=policies.GreedyQPolicy(time_step_spec, action_spec, q_network),
+            collect_policy=policies.EpsilonGreedyQPolicy(
+                time_step_spec, action_spec, q_network, self.epsilon
+            ),
+            train_sequence_length=None,
+            train_step_counter=tf.Variable(0, dtype=tf.int64, name='train_steps'),
+        )
+
+    @property
+    def q_network(self) -> network.Network:
+        """The online network, theta."""
+        return self._q_network
+
+    @property
+    def target_q_network(self) -> network.Network:
+        """theta-; the online network itself where target is 'none'."""
+        return self._target_q_network
+
+    def epsilon(self) -> tf.Tensor:
+        """float32 []: the share of random actions at the present environment step."""
+        if callable(self._epsilon_schedule):
+            return self._epsilon_schedule(self._env_steps)
+        return tf.constant(self._epsilon_schedule, tf.float32)
+
+    def _initialize(self):
+        self._copy_to_target()
+
+    def _copy_to_target(self):
+        pairs = zip(self._q_network.variables, self._target_q_network.variables, strict=True)
+        for online, target in pairs:
+            if target is not online:
+                target.assign(online)
+
+    def targets(self, transition: trajectory.Transition) -> tf.Tensor:
+        """float32 [B]: y for each transition, with no gradient."""
+        following = transition.next_time_step
+        next_q, _ = self._target_q_network(following.observation, following.step_type)  # [B, A]
+        chooser_q = next_q
+        if self._double and self._target != 'none':
+            chooser_q, _ = self._q_network(following.observation, following.step_type)
+        action = tf.argmax(chooser_q, axis=1)  # [B]
+        bootstrap = tf.gather(next_q, action, axis=1, batch_dims=1)  # [B]
+        return tf.stop_gradient(following.reward + following.discount * bootstrap)
+
+    def _loss(self, experience, weights=None, training=False):
+        """Mean loss of a minibatch [B, ...]; `weights` float32 [B] multiply the rows' losses."""
+        time_step, action_step, _ = experience
+        q_values, _ = self._q_network(
+            time_step.observation, time_step.step_type, training=training
+        )  # [B, A]
+        q_taken = tf.gather(q_values, action_step.action, axis=1, batch_dims=1)  # [B]
+        td_error = self.targets(experience) - q_taken  # [B]
+        losses = self._loss_fn_of_error(td_error)
+        if weights is not None:
+            losses *= weights
+        return tf_agent.LossInfo(
+            tf.reduce_mean(losses), QLossExtra(td_error, tf.reduce_mean(q_taken))
+        )
+
+    def _train(self, experience, weights=None):
+        variables = self._q_network.trainable_variables
+        with tf.GradientTape() as tape:
+            info = self._loss(experience, weights, training=True)
+        gradients = tape.gradient(info.loss, variables)
+        if self._clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.train_step_counter.assign_add(1)
+        self._update_target()
+        return info
+
+    def _update_target(self):
+        if self._target == 'hard':
+            due = tf.equal(self.train_step_counter % self._period, 0)
+            tf.cond(due, lambda: (self._copy_to_target(), True)[1], lambda: True)
+        elif self._target == 'soft':
+            pairs = zip(self._q_network.variables, self._target_q_network.variables, strict=True)
+            for online, target in pairs:
+                target.assign_add(self._tau * (online - target))
+
+
+def _check(target, tau, period, loss, clip_norm):
+    def fail(parameter, value, cure):
+        raise errors.ConfigError(f'QLearningAgent.{parameter} = {value!r}: {cure}')
+
+    if target not in TARGETS:
+        raise errors.ConfigError(f'train_ddqn.target = {target!r}: must be one of {TARGETS}')
+    if loss not in LOSSES:
+        fail('loss', loss, f'must be one of {tuple(LOSSES)}')
+    if target == 'soft' and (tau is None or not 0.0 < tau <= 1.0):
+        fail('tau', tau, "target 'soft' needs a rate in (0, 1]")
+    if target != 'soft' and tau is not None:
+        fail('tau', tau, f"target {target!r} never uses it: remove it, or choose 'soft'")
+    if target == 'hard' and (period is None or period < 1):
+        fail('target_update_period_train_steps', period, "target 'hard' needs a count >= 1")
+    if target != 'hard' and period is not None:
+        fail(
+            'target_update_period_train_steps',
+            period,
+            f"target {target!r} never uses it: remove it, or choose 'hard'",
+        )
+    if clip_norm is not None and clip_norm <= 0:
+        fail('gradient_clip_norm', clip_norm, 'must be positive, or None')

@@ -1,0 +1,63 @@
+"""What a Q-network does when it acts: greedily, or epsilon-greedily."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from tf_agents.networks import network
+from tf_agents.policies import tf_policy
+from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import time_step as ts
+
+
+class GreedyQPolicy(tf_policy.TFPolicy):
+    """argmax over actions of Q(s, a), the first one of equals.
+
+    It has no `distribution`: a SavedModel of one would hold a TensorFlow Probability
+    type that plain TensorFlow cannot load.
+    """
+
+    def __init__(self, time_step_spec: ts.TimeStep, action_spec, q_network: network.Network):
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            policy_state_spec=q_network.state_spec,
+            clip=False,
+            automatic_state_reset=False,
+        )
+        self.q_network = q_network
+
+    def q_values(self, time_step: ts.TimeStep, policy_state=()):
+        """(float32 [B, A], the next policy state)."""
+        return self.q_network(time_step.observation, time_step.step_type, policy_state)
+
+    def _action(self, time_step, policy_state, seed):
+        del seed
+        q_values, policy_state = self.q_values(time_step, policy_state)
+        action = tf.argmax(q_values, axis=1, output_type=self.action_spec.dtype)
+        return policy_step.PolicyStep(action, policy_state)
+
+    def _variables(self):
+        return self.q_network.variables
+
+    def _distribution(self, time_step, policy_state):
+        raise NotImplementedError('a greedy policy is deterministic: use action()')
+
+
+class EpsilonGreedyQPolicy(GreedyQPolicy):
+    """With probability epsilon a uniformly random action, else the greedy one."""
+
+    def __init__(self, time_step_spec, action_spec, q_network, epsilon: Callable[[], tf.Tensor]):
+        """`epsilon` is called at every step and returns a float32 scalar."""
+        super().__init__(time_step_spec, action_spec, q_network)
+        self._epsilon = epsilon
+
+    def _action(self, time_step, policy_state, seed):
+        step = super()._action(time_step, policy_state, seed)
+        shape = tf.shape(step.action)
+        random_action = tf.random.uniform(
+            shape, maxval=self.q_network.num_actions, dtype=step.action.dtype
+        )
+        explore = tf.random.uniform(shape) < self._epsilon()
+        return step._replace(action=tf.where(explore, random_action, step.action))

@@ -1,0 +1,1 @@
+"""Gymnasium in, batched TF-Agents PyEnvironments out."""

@@ -1,0 +1,89 @@
+"""Loads any Gymnasium environment id as a batched TF-Agents environment."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import warnings
+from collections.abc import Callable, Sequence
+
+import gin
+import gymnasium as gym
+
+from envs import errors
+from envs import noisy_reward as noisy_reward  # registers NoisyReward with gin
+from envs.gymnasium_env import GymnasiumEnv
+
+VectorWrapper = Callable[[gym.vector.VectorEnv], gym.vector.VectorEnv]
+
+
+@gin.configurable
+def load(
+    env_name: str,
+    num_envs: int,
+    *,
+    training_wrappers: Sequence[VectorWrapper] = (),
+    render_mode: str | None = None,
+) -> GymnasiumEnv:
+    """Makes `num_envs` copies of `env_name`, natively vectorised where Gymnasium can.
+
+    Args:
+      env_name: a Gymnasium id, such as 'CartPole-v1'.
+      num_envs: how many copies are stepped together (>= 1).
+      training_wrappers: applied in order to the vector environment. They may change what
+        the agent learns from; evaluation passes none.
+      render_mode: None or 'rgb_array'.
+
+    Raises:
+      EnvError: no such id (the nearest are named), a missing dependency, unsupported
+        spaces, or num_envs < 1.
+    """
+    if num_envs < 1:
+        raise errors.EnvError(f'num_envs = {num_envs}: at least 1 environment is needed')
+    spec = _spec(env_name)
+    spec.disable_env_checker = True
+    native = spec.vector_entry_point is not None and not spec.additional_wrappers
+    # A time limit is given to native environments as an argument, to the others as a wrapper.
+    mode = 'vector_entry_point' if native and render_mode is None else 'sync'
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
+        try:
+            vector_env = gym.make_vec(
+                spec, num_envs=num_envs, vectorization_mode=mode, render_mode=render_mode
+            )
+        except (gym.error.Error, ImportError) as e:
+            raise errors.EnvError(f"environment '{env_name}' cannot be made: {e}") from e
+    for wrap in training_wrappers:
+        vector_env = wrap(vector_env)
+    return GymnasiumEnv(vector_env)
+
+
+_ACTION_MEANINGS = {
+    'CartPole': ('push left', 'push right'),
+    'Acrobot': ('torque -1', 'no torque', 'torque +1'),
+    'MountainCar': ('push left', 'no push', 'push right'),
+    'Taxi': ('south', 'north', 'east', 'west', 'pick up', 'drop off'),
+    'FrozenLake': ('left', 'down', 'right', 'up'),
+}
+
+
+def action_meanings(env_name: str) -> tuple[str, ...] | None:
+    """What each action does, where it is known (from Gymnasium's documentation)."""
+    return _ACTION_MEANINGS.get(env_name.split('-v')[0])
+
+
+def _spec(env_name: str) -> gym.envs.registration.EnvSpec:
+    try:
+        import ale_py
+    except ImportError:  # the `atari` extra is not installed
+        pass
+    else:
+        gym.register_envs(ale_py)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            return copy.deepcopy(gym.spec(env_name))
+        except gym.error.Error as e:
+            near = difflib.get_close_matches(env_name, list(gym.registry), n=3, cutoff=0.5)
+            hint = f'; did you mean {", ".join(near)}?' if near else ''
+            raise errors.EnvError(f"there is no environment '{env_name}'{hint}") from e

@@ -1,0 +1,21 @@
+"""Programs, and the machinery they share.
+
+TensorFlow, Gym and Reverb talk at import and at start-up; what they say is of no use
+to somebody who only wants to train. Set TF_CPP_MIN_LOG_LEVEL to hear TensorFlow.
+"""
+
+import os
+import warnings
+
+from absl import logging
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+warnings.filterwarnings('ignore', category=SyntaxWarning)  # TF-Agents' `is not ()`
+logging.set_verbosity(logging.ERROR)  # PolicySaver warns that a greedy policy has no distribution
+
+try:  # gym comes with tf-agents, is never used here, and prints an appeal when imported
+    from gym_notices import notices
+except ImportError:
+    pass
+else:
+    notices.notices.clear()

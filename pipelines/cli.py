@@ -1,0 +1,173 @@
+"""What every driver does before and around its work: flags, gin, errors, exit codes.
+
+Flags are a run's identity; everything else is gin. Nothing here imports TensorFlow, so
+that `--help` and a misspelt flag are answered at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import gin
+from absl import flags
+
+_PACKAGE_DIR = pathlib.Path(__file__).parent
+
+
+class UserError(Exception):
+    """Something the user can mend: one line that names the culprit, the value and the cure."""
+
+
+def run(main: Callable[[], None], doc: str, argv: Sequence[str] | None = None) -> int:
+    """Parses the flags, runs `main`, and returns the exit code.
+
+    0: done, or help was asked for. 2: a user's error, said in one line on standard error.
+    130: interrupted before there was anything to save.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(arg in ('-h', '-help', '--help', '--helpfull', '--helpshort') for arg in argv[1:]):
+        print(doc.strip() + '\n\nFlags:\n' + _flag_help(sys.modules[main.__module__]))
+        return 0
+    try:
+        _parse_flags(argv)
+        main()
+    except UserError as e:
+        return _fail(e)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return 130
+    except Exception as e:
+        # The packages below know nothing of this one; their errors for users are these.
+        from agents.errors import ConfigError
+        from envs.errors import EnvError
+
+        if isinstance(e, ConfigError | EnvError):
+            return _fail(e)
+        raise
+    return 0
+
+
+def _fail(error: Exception) -> int:
+    # gin adds lines about which configurable was being called; the first line is ours.
+    first_line = str(error).strip().split('\n')[0]
+    print(f'error: {first_line}', file=sys.stderr)
+    return 2
+
+
+def _parse_flags(argv: Sequence[str]) -> None:
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as e:
+        raise UserError(str(e).replace('\n', ' ')) from e
+    if len(rest) > 1:
+        raise UserError(f"unexpected argument '{rest[1]}': flags look like --name=value")
+
+
+def _flag_help(module) -> str:
+    rows = []
+    for flag in flags.FLAGS.get_key_flags_for_module(module.__name__):
+        default = '' if flag.default in (None, []) else f' (default: {flag.default})'
+        rows.append(f'  --{flag.name}\n      {flag.help}{default}')
+    return '\n'.join(rows)
+
+
+def parse_gin(gin_file: str | None, bindings: Sequence[str]) -> None:
+    """Reads a gin file (a path, or a name below pipelines/) and then the bindings.
+
+    Raises:
+      UserError: no such file, a configurable or parameter that does not exist (the
+        nearest is named), or a value that is not Python.
+    """
+    gin.clear_config()
+    files = []
+    if gin_file:
+        candidates = [pathlib.Path(gin_file), _PACKAGE_DIR / gin_file]
+        files = [str(path) for path in candidates if path.is_file()][:1]
+        if not files:
+            shipped = ', '.join(sorted(p.name for p in (_PACKAGE_DIR / 'configs').glob('*.gin')))
+            raise UserError(
+                f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}"
+            )
+    gin.add_config_file_search_path(str(_PACKAGE_DIR))
+    try:
+        gin.parse_config_files_and_bindings(files, list(bindings))
+    except (ValueError, SyntaxError, TypeError, OSError) as e:
+        raise UserError(_gin_message(e)) from e
+
+
+def _gin_message(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).strip().split('\n')]
+    message = lines[0]
+    bound = re.search(r"Configurable '([\w.]+)' doesn't have a parameter named '(\w+)'", message)
+    if bound:
+        import inspect
+
+        name, parameter = bound.groups()
+        signature = inspect.signature(gin.get_configurable(name))
+        near = difflib.get_close_matches(parameter, signature.parameters, n=3, cutoff=0.4)
+        hint = f'did you mean {", ".join(near)}?' if near else 'it takes ' + ', '.join(
+            signature.parameters
+        )
+        return f"gin: '{name}' has no parameter '{parameter}': {hint}"
+    where = next((line for line in lines[1:] if line.startswith('In ')), '')
+    return f'gin: {message} {where}'.strip()
+
+
+def check_every_binding_used() -> None:
+    """Raises a UserError for a binding whose configurable was never called.
+
+    Call it when everything that will ever be made has been made.
+    """
+    used = operative_bindings()
+    for line in _bindings(gin.config_str(max_line_length=10_000)):
+        name = line.split(' = ')[0]
+        if not any(_same_parameter(name, other) for other in used):
+            raise UserError(
+                f"gin: the binding '{line}' is used by nothing in this run: remove it, or turn "
+                'on what it configures'
+            )
+
+
+def operative_bindings() -> dict[str, str]:
+    """Every parameter that configured something so far: {'configurable.parameter': value}."""
+    text = gin.operative_config_str(max_line_length=10_000)
+    return dict(line.split(' = ', 1) for line in _bindings(text))
+
+
+def _bindings(text: str) -> list[str]:
+    """The bindings of a gin config string, one string each, continuation lines joined."""
+    joined: list[str] = []
+    for line in text.split('\n'):
+        if not line.strip() or line.startswith('#') or line.startswith('import'):
+            continue
+        if line.startswith((' ', ')', ']', '}')) and joined:
+            joined[-1] += ' ' + line.strip()
+        else:
+            joined.append(line.replace(' = \\', ' ='))
+    return joined
+
+
+def _same_parameter(a: str, b: str) -> bool:
+    """gin shortens names differently in its two listings: compare the common tail."""
+    return a == b or a.endswith('.' + b) or b.endswith('.' + a)
+
+
+@contextlib.contextmanager
+def quiet_native_stderr() -> Iterator[None]:
+    """Drops what C++ libraries write to file descriptor 2 meanwhile."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)

@@ -1,0 +1,361 @@
+"""The compiled loops: collect, train, evaluate.
+
+One Python call runs many steps. Collecting crosses from the graph to NumPy once per
+vector step (all environments are stepped, encoded and stored in that one crossing);
+training takes one sample from replay, cuts it into a stack of minibatches inside the
+graph, and runs one train step after the other over the stack, fused by XLA where that
+pays (MLPs, not convolutions on CPUs).
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import fractions
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
+
+from agents import n_step
+from pipelines import cli
+from pipelines import replay as replay_lib
+from pipelines.cli import UserError
+
+MAX_TRAIN_STEPS_PER_TURN = 128
+_MAX_ENV_STEPS_PER_TURN = 256
+
+ActionFn = Callable[..., policy_step.PolicyStep]  # (TimeStep, policy_state) -> PolicyStep
+
+
+class Rollout:
+    """A policy acting in a batched environment, inside the graph."""
+
+    def __init__(
+        self,
+        env,
+        action_fn: ActionFn,
+        initial_policy_state,
+        on_step: Callable[[ts.TimeStep, np.ndarray, ts.TimeStep], bool],
+        env_steps: tf.Variable | None = None,
+    ):
+        """Prepares the loop; `reset` must be called before `run`.
+
+        Args:
+          env: batched `GymnasiumEnv`.
+          action_fn: acts on tensors [num_envs, ...].
+          initial_policy_state: nest of tensors [num_envs, ...].
+          on_step: told of every vector step (time_step, action, next_time_step; arrays
+            [num_envs, ...]); the loop goes on while it returns True.
+          env_steps: counts environment steps inside the loop, so that schedules that read
+            it are exact. A step that only starts an episode is none.
+        """
+        self._env = env
+        self._action_fn = action_fn
+        self._initial_policy_state = initial_policy_state
+        self._on_step = on_step
+        self._env_steps = env_steps
+        self._spec = env.time_step_spec()
+        self._run = tf.function(self._loop, autograph=False)
+
+    def reset(self, seed: int) -> None:
+        """Starts an episode in every environment."""
+        first = self._env.reset(seed=seed)
+        self._time_step = tf.nest.map_structure(tf.constant, first)
+        self._policy_state = self._initial_policy_state
+
+    def run(self, num_vector_steps: int) -> None:
+        """Steps every environment `num_vector_steps` times, or until `on_step` says stop."""
+        self._time_step, self._policy_state = self._run(
+            self._time_step, self._policy_state, tf.constant(num_vector_steps)
+        )
+
+    def _loop(self, time_step, policy_state, num_vector_steps):
+        def body(i, go_on, time_step, policy_state):
+            del go_on
+            step = self._action_fn(time_step, policy_state)
+            if self._env_steps is not None:
+                self._env_steps.assign_add(
+                    tf.math.count_nonzero(time_step.step_type != ts.StepType.LAST)
+                )
+            go_on, time_step = self._step_in_graph(step.action)
+            return i + 1, go_on, time_step, step.state
+
+        _, _, time_step, policy_state = tf.while_loop(
+            lambda i, go_on, *_: (i < num_vector_steps) & go_on,
+            body,
+            (tf.constant(0), tf.constant(True), time_step, policy_state),
+            parallel_iterations=1,
+        )
+        return time_step, policy_state
+
+    def _step_in_graph(self, action):
+        specs = tf.nest.flatten(self._spec)
+        go_on, *leaves = tf.numpy_function(
+            self._step, [action], [tf.bool, *(tf.as_dtype(spec.dtype) for spec in specs)]
+        )
+        for leaf, spec in zip(leaves, specs, strict=True):
+            leaf.set_shape((self._env.batch_size, *spec.shape))
+        go_on.set_shape(())
+        return go_on, tf.nest.pack_sequence_as(self._spec, leaves)
+
+    def _step(self, action):
+        before = self._env.current_time_step()
+        after = self._env.step(action)
+        return (self._on_step(before, action, after), *tf.nest.flatten(after))
+
+
+class EpisodeStatistics:
+    """Returns and lengths of training episodes, undiscounted and of the raw reward."""
+
+    def __init__(self, num_envs: int, window: int = 100):
+        self.num_episodes = 0
+        self.last_returns: collections.deque[float] = collections.deque(maxlen=window)
+        self._return = np.zeros(num_envs)
+        self._length = np.zeros(num_envs, np.int64)
+        self._finished: list[tuple[float, int]] = []
+
+    def add(self, raw_reward: np.ndarray, next_step_type: np.ndarray) -> None:
+        """One vector step: raw_reward float [num_envs], next_step_type int32 [num_envs]."""
+        self._return += raw_reward
+        self._length += next_step_type != ts.StepType.FIRST
+        for i in np.flatnonzero(next_step_type == ts.StepType.LAST):
+            self._finished.append((float(self._return[i]), int(self._length[i])))
+            self.last_returns.append(float(self._return[i]))
+            self.num_episodes += 1
+            self._return[i], self._length[i] = 0.0, 0
+
+    def pop_finished(self) -> list[tuple[float, int]]:
+        """(return, length in env steps) of each episode that ended since the last call."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def state(self) -> dict:
+        """What a checkpoint must keep; episodes in flight are not part of it."""
+        return {'num_episodes': self.num_episodes, 'last_returns': list(self.last_returns)}
+
+    def restore(self, state: dict) -> None:
+        """Takes `state` back."""
+        self.num_episodes = state['num_episodes']
+        self.last_returns.extend(state['last_returns'])
+
+
+class Collector:
+    """Collects experience: every vector step goes to the replay and to the statistics."""
+
+    def __init__(self, env, policy, replay, statistics, env_steps: tf.Variable):
+        self._env, self._replay = env, replay
+        self._statistics = statistics
+        self._rollout = Rollout(
+            env,
+            policy.action,
+            policy.get_initial_state(env.batch_size),
+            self._store,
+            env_steps,
+        )
+
+    def reset(self, seed: int) -> None:
+        """Starts an episode in every environment."""
+        self._rollout.reset(seed)
+
+    def run(self, num_vector_steps: int) -> None:
+        """Collects from every environment `num_vector_steps` times.
+
+        Raises:
+          ReplayStalledError: the replay takes nothing.
+        """
+        self._error: Exception | None = None
+        try:
+            self._rollout.run(num_vector_steps)
+        except tf.errors.OpError:
+            if self._error is not None:  # what really happened, without TensorFlow's wrapping
+                raise self._error from None
+            raise
+
+    def _store(self, before: ts.TimeStep, action: np.ndarray, after: ts.TimeStep) -> bool:
+        try:
+            rows = self._replay.codec.encode(
+                trajectory.Trajectory(
+                    step_type=before.step_type,
+                    observation=before.observation,
+                    action=action,
+                    policy_info=(),
+                    next_step_type=after.step_type,
+                    reward=after.reward,
+                    discount=after.discount,
+                )
+            )
+            self._replay.append(rows)
+            self._statistics.add(self._env.raw_reward, after.step_type)
+        except Exception as e:
+            self._error = e
+            raise
+        return True
+
+
+class TrainMetrics(NamedTuple):
+    """Means over the train steps of one call; float32 []."""
+
+    loss: np.ndarray
+    mean_q: np.ndarray
+
+
+class Learner:
+    """Samples replay and trains, up to `max_train_steps` per call."""
+
+    def __init__(
+        self,
+        agent,
+        replay: replay_lib.Replay,
+        *,
+        n: int,
+        gamma: float,
+        batch_size: int,
+        max_train_steps: int,
+        fuse: bool,
+    ):
+        """Prepares the loop; nothing is sampled or traced yet.
+
+        Args:
+          agent: trained on `Transition`s of [batch_size, ...].
+          replay: sampled from.
+          n: of the n-step return.
+          gamma: the discount factor per step.
+          batch_size: transitions per train step.
+          max_train_steps: the height of the stack of minibatches.
+          fuse: whether XLA compiles the loop over the stack.
+        """
+        self._agent, self._replay = agent, replay
+        self._cut = dict(n=n, gamma=gamma, num_minibatches=max_train_steps, batch_size=batch_size)
+        self._samples = None
+        self._train = tf.function(self._sample_and_train, autograph=False)
+        self._train_stack = tf.function(self._loop, autograph=False, jit_compile=fuse)
+
+    def train(self, num_train_steps: int) -> TrainMetrics:
+        """Runs exactly `num_train_steps` train steps, at most `max_train_steps`.
+
+        Raises:
+          ReplayStalledError: nothing can be sampled.
+        """
+        first_call = self._samples is None
+        if first_call:
+            self._samples = self._replay.samples()
+        try:
+            # XLA announces its first compilation on file descriptor 2.
+            with cli.quiet_native_stderr() if first_call else contextlib.nullcontext():
+                loss, mean_q = self._train(tf.constant(num_train_steps))
+        except tf.errors.OutOfRangeError as e:
+            raise self._replay.stalled('sampling') from e
+        return TrainMetrics(loss.numpy(), mean_q.numpy())
+
+    def _sample_and_train(self, num_train_steps):
+        sample = next(self._samples)
+        blocks = self._replay.codec.decode(sample.data)
+        return self._train_stack(n_step.minibatches(blocks, **self._cut), num_train_steps)
+
+    def _loop(self, stack, num_train_steps):
+        def body(i, loss, mean_q):
+            minibatch = tf.nest.map_structure(lambda t: t[i], stack)
+            info = self._agent.train(minibatch)
+            return i + 1, loss + info.loss, mean_q + info.extra.mean_q
+
+        _, loss, mean_q = tf.while_loop(
+            lambda i, *_: i < num_train_steps,
+            body,
+            (tf.constant(0), tf.constant(0.0), tf.constant(0.0)),
+            parallel_iterations=1,
+        )
+        count = tf.cast(num_train_steps, tf.float32)
+        return loss / count, mean_q / count
+
+
+class Turns:
+    """Who works how long: keeps train steps / environment steps at an exact ratio.
+
+    After every turn `train_steps == floor(ratio * (env_steps - env_steps at start))`,
+    whatever the number of environments and however many steps only started episodes.
+    """
+
+    def __init__(
+        self,
+        train_steps_per_env_step: float,
+        num_envs: int,
+        max_train_steps_per_turn: int = MAX_TRAIN_STEPS_PER_TURN,
+    ):
+        """Chooses the longest turn within the limits.
+
+        Raises:
+          UserError: the ratio is not positive, or one vector step alone owes more train
+            steps than a turn may have.
+        """
+        self.ratio = fractions.Fraction(train_steps_per_env_step).limit_denominator(10**6)
+        if self.ratio <= 0:
+            raise UserError(
+                f'train_ddqn.train_steps_per_env_step = {train_steps_per_env_step}: must be '
+                'positive'
+            )
+        limit = max_train_steps_per_turn
+        if not 1 <= limit <= MAX_TRAIN_STEPS_PER_TURN:
+            raise UserError(
+                f'train_ddqn.max_train_steps_per_turn = {limit}: must be between 1 and '
+                f'{MAX_TRAIN_STEPS_PER_TURN}'
+            )
+        if self.ratio * num_envs > limit:
+            raise UserError(
+                f'train_ddqn.train_steps_per_env_step = {train_steps_per_env_step} with '
+                f'{num_envs} environments owes {float(self.ratio * num_envs):g} train steps per '
+                f'vector step, and a turn has at most {limit}: lower one of them'
+            )
+        env_steps = min(limit / self.ratio, _MAX_ENV_STEPS_PER_TURN)
+        self.vector_steps = max(1, int(env_steps / num_envs))
+        self.max_train_steps = max(1, -int(-self.ratio * self.vector_steps * num_envs // 1))
+
+    def train_steps_due(self, env_steps_since_start: int, train_steps: int) -> int:
+        """How many train steps the ratio owes now."""
+        return int(self.ratio * env_steps_since_start) - train_steps
+
+
+def evaluate(env, action_fn: ActionFn, policy_state, num_episodes: int, seed: int) -> np.ndarray:
+    """Raw returns of `num_episodes` episodes, each given to an environment beforehand.
+
+    Environment i plays episodes i, i + num_envs, ... (the first to finish would favour
+    short episodes). The same seed and number of environments give the same episodes.
+
+    Returns:
+      float64 [num_episodes], in the episodes' order.
+    """
+    return Evaluator(env, action_fn, policy_state)(num_episodes, seed)
+
+
+class Evaluator:
+    """`evaluate`, traced once for many calls."""
+
+    def __init__(self, env, action_fn: ActionFn, policy_state):
+        self._env = env
+        self._rollout = Rollout(env, action_fn, policy_state, self._on_step)
+
+    def __call__(self, num_episodes: int, seed: int) -> np.ndarray:
+        """float64 [num_episodes]; see `evaluate`."""
+        n = self._env.batch_size
+        self._returns: list[list[float]] = [[] for _ in range(n)]
+        self._quota = [len(range(i, num_episodes, n)) for i in range(n)]
+        self._open = sum(quota > 0 for quota in self._quota)
+        self._running = np.zeros(n)
+        self._rollout.reset(seed)
+        while self._open:
+            self._rollout.run(10_000)
+        return np.array([self._returns[k % n][k // n] for k in range(num_episodes)])
+
+    def _on_step(self, before, action, after) -> bool:
+        del before, action
+        self._running += self._env.raw_reward
+        for i in np.flatnonzero(after.step_type == ts.StepType.LAST):
+            if len(self._returns[i]) < self._quota[i]:
+                self._returns[i].append(float(self._running[i]))
+                self._open -= len(self._returns[i]) == self._quota[i]
+            self._running[i] = 0.0
+        return self._open > 0

@@ -1,0 +1,351 @@
+"""Replay served by Reverb: table, writer and dataset in one object.
+
+This is the only importer of reverb. Every environment has a column of its own; a
+column is the stream of that environment's rows (see `row_codec`), episode after
+episode, each row stored once:
+
+    column env_0   F M M M M L F M M M M M M ...        F: FIRST  M: MID  L: LAST
+    item           |-- starts --|-tail-|
+                                |-- starts --|-tail-|
+
+An item is a block of `transitions_per_item` rows that may start a transition, and a
+tail of `tail_rows` more that their n-step returns look ahead into. Blocks share their
+tails with the next block, they do not copy them. A block may run over an episode's
+end; `agents.n_step` never lets a transition do so, and gives every transition of a
+block the same chance. With `transitions_per_item = 1` each transition is an item with
+a priority of its own, and LAST rows, which start no transition, get none.
+
+    spec      `table_signature`      what an item looks like
+    server    `Replay(...)`          holds the table, in this process
+    writer    `ReplayWriter`         from an address: collectors may live elsewhere
+    dataset   `replay_dataset`       from an address: learners may live elsewhere
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import gin
+import numpy as np
+import psutil
+import reverb
+import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
+
+from pipelines import cli
+from pipelines.cli import UserError
+from pipelines.replay_log import ReplayLog
+from pipelines.row_codec import RowCodec
+
+_TABLE = 'transitions'
+# Measured (BUILD_NOTES.md): what Reverb keeps for an item beside its rows.
+_ITEM_OVERHEAD_BYTES = 1500
+
+
+class ReplayStalledError(RuntimeError):
+    """Sampling or inserting made no progress for the set time; says where it stands."""
+
+
+def table_signature(block_rows: int, row_bytes: int) -> tf.TensorSpec:
+    """The spec of an item: uint8 [block_rows, row_bytes]."""
+    return tf.TensorSpec([block_rows, row_bytes], tf.uint8, name='rows')
+
+
+def replay_dataset(
+    address: str, signature: tf.TensorSpec, items_per_sample: int, timeout_seconds: float
+) -> tf.data.Dataset:
+    """Endless samples of `items_per_sample` items each, from the server at `address`.
+
+    Returns:
+      A dataset of `reverb.ReplaySample`, `data` uint8 [items_per_sample, block_rows,
+      row_bytes]. It ends where nothing can be sampled for `timeout_seconds`.
+    """
+    dataset = reverb.TrajectoryDataset(
+        server_address=address,
+        table=_TABLE,
+        dtypes=signature.dtype,
+        shapes=signature.shape,
+        # One worker, one sample ahead: deeper prefetching gives staler batches.
+        max_in_flight_samples_per_worker=2 * items_per_sample,
+        num_workers_per_iterator=1,
+        rate_limiter_timeout_ms=int(1000 * timeout_seconds),
+    )
+    return dataset.batch(items_per_sample, drop_remainder=True)
+
+
+class ReplayWriter:
+    """Appends vector steps and makes items of them, on the server at `address`."""
+
+    def __init__(
+        self,
+        address: str,
+        num_envs: int,
+        transitions_per_item: int,
+        tail_rows: int,
+        rows_per_chunk: int,
+        timeout_seconds: float,
+    ):
+        self._columns = [f'env_{i}' for i in range(num_envs)]
+        self._starts, self._block = transitions_per_item, transitions_per_item + tail_rows
+        self._timeout_ms = int(1000 * timeout_seconds)
+        keep = self._block + rows_per_chunk
+        self._writer = reverb.Client(address).trajectory_writer(num_keep_alive_refs=keep)
+        for column in self._columns:
+            self._writer.configure(
+                (column,), num_keep_alive_refs=keep, max_chunk_length=rows_per_chunk
+            )
+        # Items wait until the chunk that holds their last row is full; so many may wait.
+        self._may_wait = num_envs * (2 + (rows_per_chunk + tail_rows) // transitions_per_item)
+        self._vector_steps = 0
+        self._step_types: collections.deque[np.ndarray] = collections.deque(maxlen=self._block)
+
+    def append(self, rows: np.ndarray, step_type: np.ndarray) -> None:
+        """Appends one vector step, and creates the items that are now whole.
+
+        Args:
+          rows: uint8 [num_envs, row_bytes].
+          step_type: int32 [num_envs], the rows' own.
+
+        Raises:
+          reverb.DeadlineExceededError: the server takes nothing.
+        """
+        self._writer.append(dict(zip(self._columns, rows, strict=True)))
+        self._step_types.append(step_type)
+        self._vector_steps += 1
+        first_start = self._vector_steps - self._block
+        if first_start < 0 or first_start % self._starts:
+            return
+        for column, kind in zip(self._columns, self._step_types[0], strict=True):
+            if self._starts > 1 or kind != ts.StepType.LAST:
+                block = self._writer.history[column][-self._block :]
+                self._writer.create_item(_TABLE, priority=1.0, trajectory=block)
+        self._writer.flush(self._may_wait, timeout_ms=self._timeout_ms)
+
+    def flush(self) -> None:
+        """Waits until every item is in the table."""
+        self._writer.flush(timeout_ms=self._timeout_ms)
+
+    def close(self) -> None:
+        """Sends what is whole and closes the stream."""
+        self._writer.close()
+
+
+@gin.configurable
+class Replay:
+    """The replay of one run: server, writer and dataset that cannot disagree.
+
+    Use it as a context manager; leaving it stops the server.
+    """
+
+    def __init__(
+        self,
+        row_spec,
+        num_envs: int,
+        tail_rows: int,
+        transitions_per_sample: int,
+        log_dir: pathlib.Path,
+        *,
+        capacity_transitions: int = 50_000,
+        transitions_per_item: int = 16,
+        rows_per_chunk: int = 16,
+        stall_timeout_seconds: float = 60.0,
+    ):
+        """Plans the replay and refuses what cannot work; `with` starts it.
+
+        Args:
+          row_spec: a `Trajectory` of tensor specs for one time step.
+          num_envs: environments that write, one column each.
+          tail_rows: rows after a start that its n-step return may look at (n).
+          transitions_per_sample: how many transitions one sample is to hold at least,
+            counting the rows that start none.
+          log_dir: where every row is also kept on disk, for `restore`.
+          capacity_transitions: rows that may start a transition, after which the oldest
+            leave (the one LAST row of each episode counts too).
+          transitions_per_item: 16 is fast; 1 gives each transition a priority.
+          rows_per_chunk: rows that are compressed and kept together.
+          stall_timeout_seconds: without progress for so long, sampling and inserting
+            raise `ReplayStalledError`.
+
+        Raises:
+          UserError: a value out of range, or more memory than there is.
+        """
+        for name, value in (
+            ('capacity_transitions', capacity_transitions),
+            ('transitions_per_item', transitions_per_item),
+            ('rows_per_chunk', rows_per_chunk),
+        ):
+            if value < 1:
+                raise UserError(f'Replay.{name} = {value}: must be at least 1')
+        if capacity_transitions < transitions_per_item:
+            raise UserError(
+                f'Replay.capacity_transitions = {capacity_transitions}: must be at least '
+                f'transitions_per_item = {transitions_per_item}'
+            )
+        self.codec = RowCodec(row_spec)
+        self.num_envs, self.tail_rows = num_envs, tail_rows
+        self.transitions_per_item = transitions_per_item
+        self.capacity_transitions = capacity_transitions
+        self._rows_per_chunk = rows_per_chunk
+        self._items = capacity_transitions // transitions_per_item
+        self._items_per_sample = -(-transitions_per_sample // transitions_per_item)
+        self._timeout_seconds = stall_timeout_seconds
+        self._signature = table_signature(transitions_per_item + tail_rows, self.codec.row_bytes)
+        self._check_memory()
+        self._log = ReplayLog(log_dir, num_envs, self.codec.row_bytes)
+
+    @property
+    def expected_bytes(self) -> int:
+        """Resident memory of the full table, frames taken as incompressible."""
+        rows = self.capacity_transitions * self.codec.row_bytes
+        return rows + self._items * _ITEM_OVERHEAD_BYTES
+
+    @property
+    def description(self) -> str:
+        """One line: what is kept, and what it takes."""
+        return (
+            f'replay: {self.capacity_transitions:,} transitions of {self.codec.row_bytes:,} bytes, '
+            f'{self.transitions_per_item} per item, about '
+            f'{max(1, round(self.expected_bytes / 2**20)):,} MiB of memory when full'
+        )
+
+    def _check_memory(self):
+        available = psutil.virtual_memory().available
+        if self.expected_bytes > available:
+            fits = int(self.capacity_transitions * available / self.expected_bytes)
+            raise UserError(
+                f'Replay.capacity_transitions = {self.capacity_transitions:,} needs about '
+                f'{self.expected_bytes / 2**30:,.1f} GiB and {available / 2**30:.1f} GiB are '
+                f'free: at most {fits:,} fit'
+            )
+
+    def __enter__(self) -> Replay:
+        table = reverb.Table(
+            name=_TABLE,
+            sampler=reverb.selectors.Uniform(),
+            remover=reverb.selectors.Fifo(),
+            max_size=self._items,
+            rate_limiter=reverb.rate_limiters.MinSize(1),
+            signature=self._signature,
+        )
+        with cli.quiet_native_stderr():
+            self._server = reverb.Server([table])
+            self._table = table
+            self._writer = ReplayWriter(
+                self.address,
+                self.num_envs,
+                self.transitions_per_item,
+                self.tail_rows,
+                self._rows_per_chunk,
+                self._timeout_seconds,
+            )
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        with cli.quiet_native_stderr(), contextlib.suppress(RuntimeError):
+            self._writer.close()
+        with cli.quiet_native_stderr():
+            self._server.stop()
+        self._log.close()
+
+    @property
+    def address(self) -> str:
+        """Where the server listens; on every interface of this machine, unauthenticated."""
+        return f'localhost:{self._server.port}'
+
+    @property
+    def num_transitions(self) -> int:
+        """How many rows that may start a transition can be sampled now."""
+        return self._table.info.current_size * self.transitions_per_item
+
+    def append(self, rows: np.ndarray) -> None:
+        """Appends one vector step to the table and to the log.
+
+        Args:
+          rows: uint8 [num_envs, row_bytes], from `codec.encode`.
+
+        Raises:
+          ReplayStalledError: the server takes nothing.
+        """
+        self._insert(rows)
+        self._log.append(rows)
+
+    def _insert(self, rows: np.ndarray):
+        try:
+            self._writer.append(rows, self.codec.leaf(rows, 0))  # a Trajectory's step_type
+        except reverb.DeadlineExceededError as e:
+            raise self.stalled('inserting') from e
+
+    def sync(self) -> int:
+        """Makes what was appended survive a power cut.
+
+        Returns:
+          The position for a checkpoint to keep: vector steps appended since the run began.
+        """
+        self._log.sync()
+        return self._log.position
+
+    def restore(self, position: int) -> None:
+        """Forgets what was appended after `position` and fills the empty table again.
+
+        Episodes that were in flight end there: their last row starts no transition, and
+        the environments must be reset.
+
+        Raises:
+          ValueError: the log does not reach `position`.
+        """
+        self._log.truncate(position)
+        for rows in self._log.read(position - self._kept_vector_steps):
+            self._insert(rows)
+        self.flush()
+
+    def prune(self, position: int) -> None:
+        """Deletes what going back to `position` (or later) would not read."""
+        self._log.prune(position - self._kept_vector_steps)
+
+    @property
+    def _kept_vector_steps(self) -> int:
+        block = self.transitions_per_item + self.tail_rows
+        return -(-self.capacity_transitions // self.num_envs) + block
+
+    def newest_rows(self, count: int):
+        """The newest `count` rows or fewer, as a nest of tensors [count, ...]."""
+        self._log.sync()
+        steps = list(self._log.read(self._log.position - -(-count // self.num_envs)))
+        return self.codec.decode(tf.constant(np.concatenate(steps)[-count:]))
+
+    def flush(self) -> None:
+        """Waits until every whole item can be sampled."""
+        try:
+            self._writer.flush()
+        except reverb.DeadlineExceededError as e:
+            raise self.stalled('inserting') from e
+
+    def samples(self) -> Iterator:
+        """An endless iterator of samples, usable inside a `tf.function`.
+
+        Each is a `reverb.ReplaySample` whose `data` is uint8 [items, block_rows,
+        row_bytes] for `codec.decode`. Where nothing can be sampled it ends, which in a
+        graph is `tf.errors.OutOfRangeError`; `stalled` explains it.
+        """
+        with cli.quiet_native_stderr():
+            return iter(
+                replay_dataset(
+                    self.address, self._signature, self._items_per_sample, self._timeout_seconds
+                )
+            )
+
+    def stalled(self, doing: str) -> ReplayStalledError:
+        """The error that says what the table looked like when `doing` stood still."""
+        info = self._table.info
+        limiter = info.rate_limiter_info
+        return ReplayStalledError(
+            f'replay: {doing} made no progress for {self._timeout_seconds:g} s. The table holds '
+            f'{info.current_size} of {info.max_size} items '
+            f'({self.num_transitions} transitions); its rate limiter wants at least '
+            f'{limiter.min_size_to_sample} items, {limiter.sample_stats.pending} samples and '
+            f'{limiter.insert_stats.pending} inserts are waiting. Collect more before training, '
+            'or look for a writer or learner that has died.'
+        )

@@ -1,0 +1,66 @@
+"""One time step as one row of bytes: the same bytes on disk, in Reverb and in a batch.
+
+A row is the concatenation of its leaves in their own dtypes, so nothing is rounded and
+nothing is stored wider than it is. CartPole's, 40 bytes:
+
+    step_type  observation    action     next_step_type  reward    discount
+    int32      float32 [4]    int64      int32           float32   float32
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+
+class RowCodec:
+    """Packs nests that match `spec` into uint8 rows, and unpacks them inside a graph."""
+
+    def __init__(self, spec):
+        """`spec`: a nest of `tf.TensorSpec` for one time step, without batch dimensions."""
+        self._spec = spec
+        self._leaves = tf.nest.flatten(spec)
+        self._dtype = np.dtype(
+            [
+                (str(i), leaf.dtype.as_numpy_dtype, tuple(leaf.shape))
+                for i, leaf in enumerate(self._leaves)
+            ]
+        )
+
+    @property
+    def row_bytes(self) -> int:
+        """The length of a row."""
+        return self._dtype.itemsize
+
+    def encode(self, nest) -> np.ndarray:
+        """uint8 [N, row_bytes] from a nest of arrays [N, ...]."""
+        leaves = tf.nest.flatten(nest)
+        rows = np.empty(len(leaves[0]), self._dtype)
+        for name, leaf in zip(self._dtype.names, leaves, strict=True):
+            rows[name] = leaf
+        return rows.view(np.uint8).reshape(len(rows), -1)
+
+    def leaf(self, rows: np.ndarray, index: int) -> np.ndarray:
+        """[N, *leaf shape]: one leaf, in NumPy, of uint8 [N, row_bytes]."""
+        return rows.view(self._dtype)[self._dtype.names[index]][:, 0]
+
+    def decode(self, rows: tf.Tensor):
+        """The nest, of tensors [..., *leaf shape], from uint8 [..., row_bytes]."""
+        outer = tf.shape(rows)[:-1]
+        tensors, start = [], 0
+        for leaf in self._leaves:
+            count, size = int(np.prod(leaf.shape)), leaf.dtype.size
+            raw = rows[..., start : start + count * size]
+            start += count * size
+            tensor = self._reinterpret(raw, outer, count, size, leaf.dtype)
+            tensor = tf.reshape(tensor, tf.concat([outer, leaf.shape], axis=0))
+            tensors.append(tf.ensure_shape(tensor, rows.shape[:-1] + leaf.shape))
+        return tf.nest.pack_sequence_as(self._spec, tensors)
+
+    @staticmethod
+    def _reinterpret(raw, outer, count, size, dtype):
+        if dtype == tf.bool:
+            return tf.cast(raw, tf.bool)
+        if size > 1:  # bitcast folds a last dimension of `size` bytes into one value
+            raw = tf.reshape(raw, tf.concat([outer, [count, size]], axis=0))
+        return tf.bitcast(raw, dtype)

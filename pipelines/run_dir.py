@@ -1,0 +1,270 @@
+"""One run's directory: always consistent, whatever instant the process dies at.
+
+    config.gin      the operative configuration; what makes two runs the same experiment
+    progress.csv    one row per logging interval
+    tensorboard/    the same, for TensorBoard
+    checkpoints/    <env steps>/: variables, state.json, manifest.json with checksums
+    replay/         every step collected, written once (see `replay_log`)
+    policy/         the exported policy        curve.png    summary.json
+
+Files appear whole: each is written under another name, synced, and renamed. A
+checkpoint counts only if every file in it matches its manifest; where the newest does
+not, the one before is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+
+from pipelines.cli import UserError
+
+_KEPT_CHECKPOINTS = 2
+# What may change between two runs of one directory: how long, how often, how it is judged.
+_FREE_PARAMETERS = (
+    'num_env_steps',
+    'num_eval_episodes',
+    'eval_interval_env_steps',
+    'checkpoint_interval_env_steps',
+    'log_interval_env_steps',
+    'stall_timeout_seconds',
+)
+
+
+class RunDir:
+    """A locked run directory; leave it as a context manager to release the lock."""
+
+    def __init__(self, root_dir: str):
+        """Makes the directory where needed and locks it.
+
+        Raises:
+          UserError: it cannot be made or written, or another process is at work in it.
+        """
+        self.path = pathlib.Path(root_dir).expanduser().absolute()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / '.lock', 'w')  # noqa: SIM115
+        except OSError as e:
+            raise UserError(
+                f"--root_dir='{root_dir}' cannot be written: {e.strerror}; choose another"
+            ) from e
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise UserError(
+                f"--root_dir='{root_dir}' is in use by another process; wait for it, or choose "
+                'another directory'
+            ) from e
+        self._remove_leftovers()
+
+    def __enter__(self) -> RunDir:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self._lock.close()
+
+    def _remove_leftovers(self):
+        for directory in (self.path, self.path / 'checkpoints'):
+            for old in directory.glob('*.old'):  # a kill between the two renames of `replace_dir`
+                if not old.with_suffix('').exists():
+                    old.rename(old.with_suffix(''))
+            for path in [*directory.glob('*.tmp'), *directory.glob('*.old')]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def claim(self, seed: int, bindings: dict[str, str], config: str) -> None:
+        """Makes this directory the one of this experiment, or checks that it is already.
+
+        Args:
+          seed: of the run.
+          bindings: the operative parameters, {'configurable.parameter': value}.
+          config: the operative configuration as text, kept in config.gin.
+
+        Raises:
+          UserError: the directory holds a different experiment; the first difference is named.
+        """
+        identity = {'--seed': str(seed)} | {
+            name: value
+            for name, value in sorted(bindings.items())
+            if name.split('.')[-1] not in _FREE_PARAMETERS
+        }
+        identity_path = self.path / 'checkpoints' / 'identity.json'
+        identity_path.parent.mkdir(exist_ok=True)
+        if identity_path.exists():
+            before = json.loads(identity_path.read_text())
+            for name in sorted(before.keys() | identity.keys()):
+                if before.get(name) != identity.get(name):
+                    raise UserError(
+                        f"--root_dir='{self.path}' holds a different experiment: {name} was "
+                        f'{before.get(name, "not set")} and is now '
+                        f'{identity.get(name, "not set")}; choose another directory'
+                    )
+        write_json(identity_path, identity)
+        write_text(self.path / 'config.gin', f'# --seed={seed}\n{config}')
+
+    def summary(self) -> dict | None:
+        """The summary of a finished run, or None."""
+        path = self.path / 'summary.json'
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def save_checkpoint(
+        self, env_steps: int, state: dict, write_variables: Callable[[str], object]
+    ) -> list[dict]:
+        """Adds a checkpoint and drops the oldest beyond two.
+
+        Args:
+          env_steps: its name.
+          state: what is kept as JSON.
+          write_variables: writes the variables to files with the given prefix.
+
+        Returns:
+          The states of the checkpoints that are kept, oldest first.
+
+        Raises:
+          UserError: the disk is full or fails; the checkpoints before are untouched.
+        """
+        final = self.path / 'checkpoints' / f'{env_steps:012d}'
+        tmp = final.with_suffix('.tmp')
+        try:
+            shutil.rmtree(tmp, ignore_errors=True)
+            tmp.mkdir(parents=True)
+            write_variables(str(tmp / 'variables'))
+            write_json(tmp / 'state.json', state)
+            write_json(tmp / 'manifest.json', _checksums(tmp))
+            replace_dir(tmp, final)
+        except Exception as e:
+            shutil.rmtree(tmp, ignore_errors=True)
+            if is_storage_error(e):
+                raise UserError(
+                    f'the checkpoint at {env_steps} env steps could not be written to '
+                    f'{final.parent}: {storage_reason(e)}; make room and run the same command: '
+                    'it goes on from the checkpoint before'
+                ) from e
+            raise
+        kept = self._checkpoints()
+        for path in kept[:-_KEPT_CHECKPOINTS]:
+            shutil.rmtree(path)
+        return [
+            json.loads((path / 'state.json').read_text()) for path in kept[-_KEPT_CHECKPOINTS:]
+        ]
+
+    def _checkpoints(self) -> list[pathlib.Path]:
+        return sorted(
+            path for path in (self.path / 'checkpoints').glob('*') if path.name.isdigit()
+        )
+
+    def newest_checkpoint(self, say: Callable[[str], None]) -> tuple[str, dict] | None:
+        """(prefix of the variables, state) of the newest whole checkpoint, or None.
+
+        Damaged ones are removed, and `say` is told.
+        """
+        for path in reversed(self._checkpoints()):
+            problem = _damage(path)
+            if problem is None:
+                return str(path / 'variables'), json.loads((path / 'state.json').read_text())
+            say(f'checkpoint {path.name} is damaged ({problem}): going on from the one before')
+            shutil.rmtree(path)
+        return None
+
+
+def _checksums(directory: pathlib.Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.iterdir())
+        if path.name != 'manifest.json'
+    }
+
+
+def _damage(directory: pathlib.Path) -> str | None:
+    try:
+        manifest = json.loads((directory / 'manifest.json').read_text())
+    except (OSError, ValueError):
+        return 'no readable manifest.json'
+    actual = _checksums(directory)
+    for name, checksum in manifest.items():
+        if name not in actual:
+            return f'{name} is missing'
+        if actual[name] != checksum:
+            return f'{name} has changed'
+    return None
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file that is there whole or not at all."""
+    tmp = path.with_name(path.name + '.tmp')
+    with open(tmp, 'w') as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(tmp, path)
+
+
+def write_json(path: pathlib.Path, value) -> None:
+    """`write_text` of indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + '\n')
+
+
+def replace_dir(tmp: pathlib.Path, final: pathlib.Path) -> None:
+    """Puts the complete directory `tmp` in the place of `final`.
+
+    A kill between the two renames leaves `final`.old, which `RunDir` puts back.
+    """
+    for path in tmp.rglob('*'):
+        if path.is_file():
+            with open(path, 'rb') as f:
+                os.fsync(f.fileno())
+    old = final.with_name(final.name + '.old')
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    tmp.rename(final)
+    _sync_dir(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_dir(path: pathlib.Path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def is_storage_error(error: Exception) -> bool:
+    """Whether the disk, not the program, is at fault."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+    return 'No space left' in str(error) or 'Disk quota' in str(error)
+
+
+def storage_reason(error: Exception) -> str:
+    """A few words on a storage error."""
+    return getattr(error, 'strerror', None) or 'no space left on device'
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether SIGINT or SIGTERM has come.
+
+    The first signal asks for a clean stop, a second SIGINT interrupts at once.
+    """
+    received = []
+
+    def handle(number, frame):
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,332 @@
+"""What every training run does around its turns, whatever the algorithm.
+
+    start    claim the run directory, go on from its newest checkpoint
+    train    turn after turn: log, evaluate, keep the best policy, checkpoint, stop cleanly
+    finish   export the best policy, prove the export, evaluate it on fresh seeds, report
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from envs import suite
+from pipelines import cli, export, loops, progress, run_dir
+from pipelines.cli import UserError
+
+_MAX_EVAL_ENVS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a run is, how often it does what, and how it is judged.
+
+    These may change between two runs of one directory.
+    """
+
+    num_env_steps: int
+    num_eval_episodes: int
+    num_selection_episodes: int
+    eval_interval_env_steps: int
+    checkpoint_interval_env_steps: int
+    log_interval_env_steps: int
+
+    def check(self) -> None:
+        """Raises a UserError for a count that is not positive."""
+        for field in dataclasses.fields(self):
+            check_positive(field.name, getattr(self, field.name))
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raises a UserError naming the driver's parameter where `value` <= 0."""
+    if value <= 0:
+        raise UserError(f'{name} = {value}: must be positive')
+
+
+class Session:
+    """One run of one agent in its directory."""
+
+    def __init__(
+        self,
+        run: run_dir.RunDir,
+        seed: int,
+        plan: Plan,
+        env,
+        agent,
+        agent_name: str,
+        export_policy,
+        replay,
+        env_steps: tf.Variable,
+    ):
+        """Puts the pieces together; nothing runs yet.
+
+        Args:
+          run: where everything is kept.
+          seed: of the run.
+          plan: how long and how often.
+          env: the training environments.
+          agent: its `policy` is evaluated while training.
+          agent_name: for the summary.
+          export_policy: a policy like the agent's on float32 weights of its own, which
+            hold the best policy so far.
+          replay: synced with every checkpoint.
+          env_steps: int64 [], counted by the collect loop.
+        """
+        self._run, self._seed, self._plan = run, seed, plan
+        self._env, self._agent, self._agent_name = env, agent, agent_name
+        self._export_policy, self._replay, self.env_steps = export_policy, replay, env_steps
+        self.statistics = loops.EpisodeStatistics(env.batch_size)
+        self.learning_start_env_steps: int | None = None
+        self._best = {'eval_mean': float('-inf'), 'env_steps': 0}
+        self._wall_seconds = 0.0
+        self._evaluator: loops.Evaluator | None = None
+        self._checkpoint_objects = tf.train.Checkpoint(
+            agent=agent, best=export_policy.q_network, env_steps=env_steps
+        )
+
+    def start(self) -> bool:
+        """Claims the directory and goes on from its newest checkpoint.
+
+        Returns:
+          False where the run is finished already: there is nothing to do.
+
+        Raises:
+          UserError: the directory holds another experiment.
+        """
+        config = gin.operative_config_str()
+        self._run.claim(self._seed, cli.operative_bindings(), config)
+        summary = self._run.summary()
+        if summary and summary['env_steps'] >= self._plan.num_env_steps:
+            print(
+                f'{self._run.path} is finished: {summary["env_steps"]:,} env steps, evaluation '
+                f'{summary["eval_mean"]:.1f}. Raise num_env_steps to go on.'
+            )
+            return False
+        print(
+            f'{self._agent_name} on {self._env.name}, seed {self._seed}, in {self._run.path}\n'
+            f'{self._replay.description}'
+        )
+        found = self._run.newest_checkpoint(say=print)
+        state = self._restore(*found) if found else {}
+        if not found:
+            self._replay.restore(0)
+        start = int(self.env_steps)
+        self._progress = progress.Progress(
+            self._run.path, self._plan.num_env_steps, state.get('progress_bytes', 0), start
+        )
+        self._cadences = {
+            name: progress.Cadence(interval, start)
+            for name, interval in (
+                ('log', self._plan.log_interval_env_steps),
+                ('eval', self._plan.eval_interval_env_steps),
+                ('checkpoint', self._plan.checkpoint_interval_env_steps),
+            )
+        }
+        return True
+
+    def _restore(self, variables: str, state: dict) -> dict:
+        self._checkpoint_objects.read(variables).assert_existing_objects_matched()
+        self.statistics.restore(state['statistics'])
+        self.learning_start_env_steps = state['learning_start_env_steps']
+        self._best = state['best']
+        self._wall_seconds = state['wall_seconds']
+        self._replay.restore(state['replay_position'])
+        print(
+            f'going on from {int(self.env_steps):,} env steps with '
+            f'{self._replay.num_transitions:,} transitions in replay'
+        )
+        return state
+
+    def derived_seed(self, purpose: str) -> int:
+        """A seed for `purpose` that repeats for this run at this env step, and nowhere else."""
+        entropy = [self._seed, int(self.env_steps), *purpose.encode()]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0] % 2**31)
+
+    def train(self, turn: Callable[[], loops.TrainMetrics | None]) -> bool:
+        """Takes turns until the run has its env steps.
+
+        Args:
+          turn: collects, then trains; returns its metrics, None before training starts.
+
+        Returns:
+          False where a signal has stopped it; a checkpoint is written in both cases.
+
+        Raises:
+          UserError: the loss is not finite, or the disk is full.
+        """
+        with run_dir.stop_on_signal() as stop_requested, contextlib.closing(self._progress):
+            self._metrics: list[loops.TrainMetrics] = []
+            self._logged = (int(self.env_steps), time.perf_counter())
+            while (count := int(self.env_steps)) < self._plan.num_env_steps:
+                began = time.perf_counter()
+                metrics = turn()
+                self._wall_seconds += time.perf_counter() - began
+                if metrics is not None:
+                    self._check_finite(metrics)
+                    self._metrics.append(metrics)
+                self._after_turn(int(self.env_steps))
+                if stop_requested():
+                    break
+            stopped = count < self._plan.num_env_steps and stop_requested()
+            self._save_checkpoint()
+        if stopped and int(self.env_steps) < self._plan.num_env_steps:
+            print(
+                f'stopped at {int(self.env_steps):,} env steps; the same command goes on from there'
+            )
+            return False
+        return True
+
+    def _after_turn(self, count: int):
+        finished = count >= self._plan.num_env_steps
+        evaluation = ''
+        if self._cadences['eval'].due(count) or finished:
+            evaluation = self._evaluate(count)
+        if self._cadences['log'].due(count) or evaluation != '' or finished:
+            self._log(count, evaluation)
+        if self._cadences['checkpoint'].due(count) and not finished:
+            self._save_checkpoint()
+
+    def _check_finite(self, metrics):
+        if not np.isfinite(metrics.loss):
+            raise UserError(
+                f'training diverged: the loss at {int(self.env_steps):,} env steps is '
+                f'{metrics.loss}; lower adam.learning_rate or set '
+                'QLearningAgent.gradient_clip_norm, and start in a new directory'
+            )
+
+    def _evaluate(self, count: int) -> float:
+        """Plays with the greedy policy, and keeps its weights where none was better."""
+        episodes = self._plan.num_selection_episodes
+        policy = self._agent.policy
+        if self._evaluator is None:
+            env = suite.load(
+                self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=()
+            )
+            self._evaluator = loops.Evaluator(
+                env, policy.action, policy.get_initial_state(env.batch_size)
+            )
+        mean = float(self._evaluator(episodes, self.derived_seed('selection')).mean())
+        if mean >= self._best['eval_mean']:
+            self._best = {'eval_mean': mean, 'env_steps': count}
+            pairs = zip(
+                self._export_policy.variables(), policy.variables(), strict=True
+            )
+            for best, online in pairs:
+                best.assign(online)
+        return mean
+
+    def _log(self, count: int, evaluation):
+        then, at = self._logged
+        now = time.perf_counter()
+        self._logged = (count, now)
+        metrics, self._metrics = self._metrics, []
+        returns = self.statistics.last_returns
+        self._progress.add(
+            {
+                'env_steps': count,
+                'train_steps': int(self._agent.train_step_counter),
+                'episodes': self.statistics.num_episodes,
+                'return_mean_100': float(np.mean(returns)) if returns else '',
+                'eval_return_mean': evaluation,
+                'loss': float(np.mean([m.loss for m in metrics])) if metrics else '',
+                'mean_q': float(np.mean([m.mean_q for m in metrics])) if metrics else '',
+                'epsilon': float(self._agent.epsilon()),
+                'env_steps_per_second': (count - then) / (now - at),
+                'wall_seconds': self._wall_seconds,
+            }
+        )
+
+    def _save_checkpoint(self):
+        state = {
+            'env_steps': int(self.env_steps),
+            'train_steps': int(self._agent.train_step_counter),
+            'learning_start_env_steps': self.learning_start_env_steps,
+            'best': self._best,
+            'statistics': self.statistics.state(),
+            'wall_seconds': self._wall_seconds,
+            'replay_position': self._replay.sync(),
+            'progress_bytes': self._progress.sync(),
+        }
+        kept = self._run.save_checkpoint(
+            state['env_steps'], state, self._checkpoint_objects.write
+        )
+        self._replay.prune(kept[0]['replay_position'])
+
+    def finish(self) -> None:
+        """Exports the best policy, proves and evaluates the export, and writes the summary.
+
+        Raises:
+          RuntimeError: the export failed its proof.
+        """
+        policy_dir = self._run.path / 'policy'
+        card = {
+            'env_name': self._env.name,
+            'action_meanings': suite.action_meanings(self._env.name),
+            'agent': self._agent_name,
+            'seed': self._seed,
+            'chosen_at_env_steps': self._best['env_steps'],
+            'selection_mean': self._best['eval_mean'],
+            'env_steps': int(self.env_steps),
+            'train_steps': int(self._agent.train_step_counter),
+            'config': cli.operative_bindings(),
+        }
+        observations = self._replay.newest_rows(256).observation.numpy()
+        export.export_policy(self._export_policy, policy_dir, card, observations)
+        proof = export.start_proof(policy_dir)  # another process: evaluate meanwhile
+        policy = export.LoadedPolicy(str(policy_dir))
+        episodes = self._plan.num_eval_episodes
+        env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
+        returns = loops.Evaluator(env, policy.action, ())(episodes, self.derived_seed('final'))
+        export.finish_proof(proof, policy_dir)
+        progress.draw_curve(
+            self._progress.path,
+            self._run.path / 'curve.png',
+            f'{self._agent_name} on {self._env.name}, seed {self._seed}',
+        )
+        self._write_summary(returns, policy_dir)
+
+    def _write_summary(self, returns: np.ndarray, policy_dir):
+        env_steps, train_steps = int(self.env_steps), int(self._agent.train_step_counter)
+        learning_env_steps = env_steps - (self.learning_start_env_steps or 0)
+        summary = {
+            'env_name': self._env.name,
+            'agent': self._agent_name,
+            'seed': self._seed,
+            'env_steps': env_steps,
+            'train_steps': train_steps,
+            'train_steps_per_env_step': train_steps / learning_env_steps,
+            'episodes': self.statistics.num_episodes,
+            'wall_seconds': round(self._wall_seconds, 2),
+            'env_steps_per_second': round(env_steps / self._wall_seconds, 1),
+            'eval_returns': returns.tolist(),
+            'eval_mean': float(returns.mean()),
+            'best': self._best,
+            'policy_dir': str(policy_dir),
+        }
+        run_dir.write_json(self._run.path / 'summary.json', summary)
+        print(_closing_words(summary, self._run.path))
+
+
+def _closing_words(summary: dict, root) -> str:
+    rows = (
+        ('environment', summary['env_name']),
+        ('agent', summary['agent']),
+        ('env steps', f'{summary["env_steps"]:,}'),
+        ('train steps', f'{summary["train_steps"]:,}'),
+        ('seconds', f'{summary["wall_seconds"]:.1f}'),
+        ('env steps/s', f'{summary["env_steps_per_second"]:,.0f}'),
+        ('evaluation', f'{summary["eval_mean"]:.1f} over {len(summary["eval_returns"])} episodes'),
+        ('policy', f'{summary["policy_dir"]} (reloaded and proven)'),
+    )
+    table = '\n'.join(f'  {name:<12} {value}' for name, value in rows)
+    return (
+        f'\n{table}\n\nNext:\n'
+        f'  python -m pipelines.evaluate --policy_dir={summary["policy_dir"]} --video=play.gif\n'
+        f'  tensorboard --logdir={root}/tensorboard'
+    )

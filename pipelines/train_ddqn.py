@@ -1,0 +1,204 @@
+"""Trains DQN, Double DQN and their dueling forms on any discrete-action Gymnasium id.
+
+    python -m pipelines.train_ddqn --root_dir=runs/cartpole
+    python -m pipelines.train_ddqn --root_dir=runs/acrobot \\
+        --gin_bindings="train_ddqn.env_name='Acrobot-v1'"
+
+Run again on the same --root_dir, it goes on where it was. The most useful bindings:
+
+    train_ddqn.env_name = 'CartPole-v1'         train_ddqn.double = True
+    train_ddqn.num_env_steps = 50000            train_ddqn.dueling = True
+    train_ddqn.num_envs = 16                    train_ddqn.target = 'none'|'soft'|'hard'
+    train_ddqn.num_eval_episodes = 100          train_ddqn.n_step = 3
+    train_ddqn.train_steps_per_env_step = 1.0   train_ddqn.gamma = 0.99
+    mlp_torso.units = (256, 256)                adam.learning_rate = 1e-3
+    Replay.capacity_transitions = 50000         QLearningAgent.loss = 'huber'|'mse'
+"""
+
+from __future__ import annotations
+
+import sys
+
+import gin
+from absl import flags
+
+from pipelines import cli
+
+_ROOT_DIR = flags.DEFINE_string('root_dir', None, 'Directory of this run; made, or gone on with.')
+_GIN_FILE = flags.DEFINE_string(
+    'gin_file', 'configs/ddqn_cartpole.gin', 'A gin file: a path, or a name below pipelines/.'
+)
+_GIN_BINDINGS = flags.DEFINE_multi_string(
+    'gin_bindings', [], 'Bindings that win over the file; may be given many times.'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of networks, environments and exploration.')
+
+
+def main() -> None:
+    """Reads flags and gin, then trains."""
+    if not _ROOT_DIR.value:
+        raise cli.UserError('--root_dir is missing: where shall the run be kept?')
+    # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
+    from agents import ddqn, q_network, schedules  # noqa: F401, registered with gin
+    from envs import suite  # noqa: F401
+    from pipelines import replay, run_dir  # noqa: F401
+
+    cli.parse_gin(_GIN_FILE.value, _GIN_BINDINGS.value)
+    with run_dir.RunDir(_ROOT_DIR.value) as run:
+        train_ddqn(run, _SEED.value)
+
+
+@gin.configurable(denylist=['run', 'seed'])
+def train_ddqn(
+    run,
+    seed: int,
+    *,
+    env_name: str = 'CartPole-v1',
+    num_env_steps: int = 50_000,
+    num_envs: int = 16,
+    double: bool = True,
+    dueling: bool = True,
+    target: str = 'hard',
+    n_step: int = 1,
+    gamma: float = 0.99,
+    prioritised: bool = False,
+    batch_size: int = 64,
+    train_steps_per_env_step: float = 1.0,
+    max_train_steps_per_turn: int = 128,
+    min_replay_transitions: int = 1_000,
+    fuse_train_steps: bool = True,
+    num_eval_episodes: int = 100,
+    num_selection_episodes: int = 20,
+    eval_interval_env_steps: int = 1_000,
+    checkpoint_interval_env_steps: int = 10_000,
+    log_interval_env_steps: int = 1_000,
+) -> None:
+    """Trains, keeps the best policy, exports it, proves the export and evaluates it.
+
+    Args:
+      run: the `RunDir`.
+      seed: of networks, environments and exploration.
+      env_name: a Gymnasium id with discrete actions.
+      num_env_steps: environment steps of the whole run (agent steps; a step that only
+        starts an episode is none).
+      num_envs: environments stepped together.
+      double: choose the bootstrap action with the online network.
+      dueling: value and advantage streams instead of one head.
+      target: 'none', 'soft' or 'hard'.
+      n_step: rewards summed before bootstrapping.
+      gamma: discount factor per environment step.
+      prioritised: must be False: proportional priorities are not built yet.
+      batch_size: transitions per train step.
+      train_steps_per_env_step: held exactly, counted from when training starts.
+      max_train_steps_per_turn: collecting and training take turns of at most so many.
+      min_replay_transitions: training starts when so many can be sampled.
+      fuse_train_steps: XLA compiles the train loop (right for MLPs).
+      num_eval_episodes: of the final evaluation, on seeds never used before.
+      num_selection_episodes: of each periodic evaluation, which choose the best policy.
+      eval_interval_env_steps: between periodic evaluations; they are no env steps.
+      checkpoint_interval_env_steps: what a kill may cost at most.
+      log_interval_env_steps: between rows of progress.csv.
+    """
+    import tensorflow as tf
+
+    from envs import suite
+    from pipelines import loops, session
+    from pipelines.replay import Replay
+
+    if prioritised:
+        raise cli.UserError(
+            'train_ddqn.prioritised = True: prioritised replay is not built yet; use False'
+        )
+    session.check_positive('train_ddqn.batch_size', batch_size)
+    session.check_positive('train_ddqn.n_step', n_step)
+    session.check_positive('train_ddqn.min_replay_transitions', min_replay_transitions)
+    if not 0.0 <= gamma <= 1.0:
+        raise cli.UserError(f'train_ddqn.gamma = {gamma}: must be between 0 and 1')
+    plan = session.Plan(
+        num_env_steps,
+        num_eval_episodes,
+        num_selection_episodes,
+        eval_interval_env_steps,
+        checkpoint_interval_env_steps,
+        log_interval_env_steps,
+    )
+    turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
+
+    tf.keras.utils.set_random_seed(seed)
+    env = suite.load(env_name, num_envs)
+    env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
+    agent, best_policy = _make_agent(env, env_steps, double, dueling, target)
+    with Replay(
+        agent.collect_data_spec,
+        num_envs,
+        tail_rows=n_step,
+        transitions_per_sample=turns.max_train_steps * batch_size,
+        log_dir=run.path / 'replay',
+    ) as replay:
+        cli.check_every_binding_used()
+        training = session.Session(
+            run, seed, plan, env, agent, agent_name(double, dueling), best_policy, replay, env_steps
+        )
+        if not training.start():
+            return
+        collector = loops.Collector(
+            env, agent.collect_policy, replay, training.statistics, env_steps
+        )
+        collector.reset(training.derived_seed('collect'))
+        learner = loops.Learner(
+            agent,
+            replay,
+            n=n_step,
+            gamma=gamma,
+            batch_size=batch_size,
+            max_train_steps=turns.max_train_steps,
+            fuse=fuse_train_steps,
+        )
+
+        def turn() -> loops.TrainMetrics | None:
+            collector.run(turns.vector_steps)
+            if training.learning_start_env_steps is None:
+                if replay.num_transitions < min_replay_transitions:
+                    return None
+                training.learning_start_env_steps = int(env_steps)
+            due = turns.train_steps_due(
+                int(env_steps) - training.learning_start_env_steps, int(agent.train_step_counter)
+            )
+            return learner.train(due) if due else None
+
+        if training.train(turn):
+            training.finish()
+
+
+def _make_agent(env, env_steps, double: bool, dueling: bool, target: str):
+    """The agent, from the environment's specs alone, and a policy to keep its best weights in."""
+    from tf_agents.specs import tensor_spec
+
+    from agents import ddqn, policies, q_network, schedules
+
+    time_step_spec = tensor_spec.from_spec(env.time_step_spec())
+    action_spec = tensor_spec.from_spec(env.action_spec())
+    network_class = q_network.DuelingQNetwork if dueling else q_network.PlainQNetwork
+    network = network_class(time_step_spec.observation, action_spec)
+    agent = ddqn.QLearningAgent(
+        time_step_spec,
+        action_spec,
+        network,
+        schedules.adam(),
+        env_steps,
+        double=double,
+        target=target,
+    )
+    agent.initialize()
+    best_network = network.copy(name='BestQNetwork', compute_dtype='float32')
+    best_network.create_variables()
+    return agent, policies.GreedyQPolicy(time_step_spec, action_spec, best_network)
+
+
+def agent_name(double: bool, dueling: bool) -> str:
+    """'dqn', 'ddqn', 'dueling_dqn' or 'dueling_ddqn'."""
+    return ('dueling_' if dueling else '') + ('ddqn' if double else 'dqn')
+
+
+if __name__ == '__main__':
+    sys.exit(cli.run(main, __doc__))
