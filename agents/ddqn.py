@@ -17,8 +17,8 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import errors, policies, q_network
-from agents.schedules import LearningRateSchedule, LinearSchedule
+from agents import errors, policies
+from agents.schedules import LearningRateSchedule
 
 TARGETS = ('none', 'soft', 'hard')
 LOSSES = {
@@ -64,7 +64,7 @@ class QLearningAgent(tf_agent.TFAgent):
         target_update_period_train_steps: int | None = None,
         loss: str = 'huber',
         gradient_clip_norm: float | None = None,
-        epsilon: float | LearningRateSchedule = LinearSchedule(1.0, 0.05, 10_000),
+        epsilon: float | LearningRateSchedule = 0.05,
         name: str = 'QLearningAgent',
     ):
         """Builds the agent; `initialize()` makes its target equal to its network.

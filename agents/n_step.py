@@ -26,9 +26,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import tensorflow as tf
-from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
-from tf_agents.trajectories import trajectory
 
 
 class NStepReturns(NamedTuple):

@@ -6,12 +6,15 @@ Every schedule is a Keras `LearningRateSchedule`, so the same class serves epsil
 
 from __future__ import annotations
 
+from typing import Any
+
 import gin
 import tensorflow as tf
 
 from agents import errors
 
-LearningRateSchedule = tf.keras.optimizers.schedules.LearningRateSchedule
+# TensorFlow's lazy `keras` hides its types; the class itself is ordinary.
+LearningRateSchedule: Any = tf.keras.optimizers.schedules.LearningRateSchedule
 
 
 @gin.configurable

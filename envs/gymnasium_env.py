@@ -17,6 +17,8 @@ future after a time limit is cut from view, not worth nothing (Pardo et al. 2018
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 from tf_agents.environments import py_environment
@@ -70,9 +72,7 @@ class GymnasiumEnv(_SeededReset):
             raise errors.EnvError(f'autoreset mode {mode} is not supported: use NEXT_STEP')
         self._env = vector_env
         self._name = vector_env.spec.id if vector_env.spec else type(vector_env).__name__
-        self._observation_spec = _observation_spec(
-            vector_env.single_observation_space, self._name
-        )
+        self._observation_spec = _observation_spec(vector_env.single_observation_space, self._name)
         self._action_spec = _action_spec(vector_env.single_action_space, self._name)
         self._action_start = getattr(vector_env.single_action_space, 'start', 0)
         self._done = np.zeros(vector_env.num_envs, bool)
@@ -154,10 +154,9 @@ def _observation_spec(space: gym.Space, env_name: str) -> array_spec.ArraySpec:
             low, high = space.low.astype(dtype), space.high.astype(dtype)
         return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='observation')
     if isinstance(space, gym.spaces.Discrete):
-        start = int(space.start)
-        return array_spec.BoundedArraySpec(
-            (), space.dtype, start, start + int(space.n) - 1, name='observation'
-        )
+        start: Any = space.start
+        last = start + _num_values(space) - 1
+        return array_spec.BoundedArraySpec((), space.dtype, start, last, name='observation')
     if isinstance(space, gym.spaces.MultiBinary):
         return array_spec.BoundedArraySpec(space.shape, space.dtype, 0, 1, name='observation')
     raise errors.EnvError(
@@ -166,9 +165,16 @@ def _observation_spec(space: gym.Space, env_name: str) -> array_spec.ArraySpec:
     )
 
 
+def _num_values(space: gym.spaces.Discrete) -> int:
+    n: Any = space.n  # a NumPy integer
+    return int(n)
+
+
 def _action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec:
     if isinstance(space, gym.spaces.Discrete):
-        return array_spec.BoundedArraySpec((), space.dtype, 0, int(space.n) - 1, name='action')
+        return array_spec.BoundedArraySpec(
+            (), space.dtype, 0, _num_values(space) - 1, name='action'
+        )
     if isinstance(space, gym.spaces.Box):
         return array_spec.BoundedArraySpec(
             space.shape, space.dtype, space.low, space.high, name='action'

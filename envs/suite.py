@@ -14,6 +14,16 @@ from envs import errors
 from envs import noisy_reward as noisy_reward  # registers NoisyReward with gin
 from envs.gymnasium_env import GymnasiumEnv
 
+# Gymnasium 1.3 retired this id for v4, which mends two options that are off by default:
+# without them it is the same environment.
+if 'Taxi-v3' not in gym.registry:
+    gym.register(
+        'Taxi-v3',
+        entry_point='gymnasium.envs.toy_text.taxi:TaxiEnv',
+        reward_threshold=8,
+        max_episode_steps=200,
+    )
+
 VectorWrapper = Callable[[gym.vector.VectorEnv], gym.vector.VectorEnv]
 
 

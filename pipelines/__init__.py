@@ -10,6 +10,9 @@ import warnings
 from absl import logging
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('PYGAME_HIDE_SUPPORT_PROMPT', '1')
+os.environ.setdefault('SDL_VIDEODRIVER', 'dummy')  # pictures are recorded, not shown
+os.environ.setdefault('SDL_AUDIODRIVER', 'dummy')
 warnings.filterwarnings('ignore', category=SyntaxWarning)  # TF-Agents' `is not ()`
 logging.set_verbosity(logging.ERROR)  # PolicySaver warns that a greedy policy has no distribution
 

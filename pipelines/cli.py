@@ -24,7 +24,12 @@ class UserError(Exception):
     """Something the user can mend: one line that names the culprit, the value and the cure."""
 
 
-def run(main: Callable[[], None], doc: str, argv: Sequence[str] | None = None) -> int:
+def run(
+    main: Callable[[], None],
+    doc: str,
+    flag_values: flags.FlagValues,
+    argv: Sequence[str] | None = None,
+) -> int:
     """Parses the flags, runs `main`, and returns the exit code.
 
     0: done, or help was asked for. 2: a user's error, said in one line on standard error.
@@ -32,10 +37,10 @@ def run(main: Callable[[], None], doc: str, argv: Sequence[str] | None = None) -
     """
     argv = list(sys.argv if argv is None else argv)
     if any(arg in ('-h', '-help', '--help', '--helpfull', '--helpshort') for arg in argv[1:]):
-        print(doc.strip() + '\n\nFlags:\n' + _flag_help(sys.modules[main.__module__]))
+        print(doc.strip() + '\n\nFlags:\n' + _flag_help(flag_values))
         return 0
     try:
-        _parse_flags(argv)
+        _parse_flags(flag_values, argv)
         main()
     except UserError as e:
         return _fail(e)
@@ -60,21 +65,30 @@ def _fail(error: Exception) -> int:
     return 2
 
 
-def _parse_flags(argv: Sequence[str]) -> None:
+def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
+    for name in flag_values:
+        flag_values[name].unparse()  # what an earlier call in this process was given
     try:
-        rest = flags.FLAGS(argv)
+        rest = flag_values(argv)
     except flags.Error as e:
         raise UserError(str(e).replace('\n', ' ')) from e
     if len(rest) > 1:
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --name=value")
 
 
-def _flag_help(module) -> str:
+def _flag_help(flag_values: flags.FlagValues) -> str:
     rows = []
-    for flag in flags.FLAGS.get_key_flags_for_module(module.__name__):
+    for name in sorted(flag_values):
+        flag = flag_values[name]
         default = '' if flag.default in (None, []) else f' (default: {flag.default})'
-        rows.append(f'  --{flag.name}\n      {flag.help}{default}')
+        rows.append(f'  --{name}\n      {flag.help}{default}')
     return '\n'.join(rows)
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raises a UserError that names the parameter where `value` <= 0."""
+    if value <= 0:
+        raise UserError(f'{name} = {value}: must be positive')
 
 
 def parse_gin(gin_file: str | None, bindings: Sequence[str]) -> None:
@@ -91,14 +105,15 @@ def parse_gin(gin_file: str | None, bindings: Sequence[str]) -> None:
         files = [str(path) for path in candidates if path.is_file()][:1]
         if not files:
             shipped = ', '.join(sorted(p.name for p in (_PACKAGE_DIR / 'configs').glob('*.gin')))
-            raise UserError(
-                f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}"
-            )
+            raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
     gin.add_config_file_search_path(str(_PACKAGE_DIR))
-    try:
-        gin.parse_config_files_and_bindings(files, list(bindings))
-    except (ValueError, SyntaxError, TypeError, OSError) as e:
-        raise UserError(_gin_message(e)) from e
+    sources = [(path, gin.parse_config_file) for path in files]
+    sources += [(binding, gin.parse_config) for binding in bindings]
+    for source, parse in sources:
+        try:
+            parse(source)
+        except (ValueError, SyntaxError, TypeError, OSError) as e:
+            raise UserError(f"gin: in '{source}': {_gin_message(e)}") from e
 
 
 def _gin_message(error: Exception) -> str:
@@ -111,12 +126,14 @@ def _gin_message(error: Exception) -> str:
         name, parameter = bound.groups()
         signature = inspect.signature(gin.get_configurable(name))
         near = difflib.get_close_matches(parameter, signature.parameters, n=3, cutoff=0.4)
-        hint = f'did you mean {", ".join(near)}?' if near else 'it takes ' + ', '.join(
-            signature.parameters
+        hint = (
+            f'did you mean {", ".join(near)}?'
+            if near
+            else 'it takes ' + ', '.join(signature.parameters)
         )
-        return f"gin: '{name}' has no parameter '{parameter}': {hint}"
-    where = next((line for line in lines[1:] if line.startswith('In ')), '')
-    return f'gin: {message} {where}'.strip()
+        return f"'{name}' has no parameter '{parameter}': {hint}"
+    where = next((line for line in lines[1:] if line.startswith('In file')), '')
+    return f'{message} {where}'.strip()
 
 
 def check_every_binding_used() -> None:
@@ -144,7 +161,7 @@ def _bindings(text: str) -> list[str]:
     """The bindings of a gin config string, one string each, continuation lines joined."""
     joined: list[str] = []
     for line in text.split('\n'):
-        if not line.strip() or line.startswith('#') or line.startswith('import'):
+        if not line.strip() or line.startswith(('#', 'import')):
             continue
         if line.startswith((' ', ')', ']', '}')) and joined:
             joined[-1] += ' ' + line.strip()

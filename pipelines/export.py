@@ -156,3 +156,19 @@ class LoadedPolicy:
         """Greedy actions for a batch, through the signature `act`."""
         outputs = self._model.signatures['act'](observation=time_step.observation)
         return policy_step.PolicyStep(outputs['action'], policy_state)
+
+    def epsilon_greedy(self, epsilon: float, seed: int):
+        """`action`, with uniformly random actions for a share `epsilon` of the steps."""
+        if epsilon == 0.0:
+            return self.action
+        generator = tf.random.Generator.from_seed(seed)
+        num_actions = self.card['action_spec']['maximum'] + 1
+
+        def action(time_step, policy_state=()):
+            step = self.action(time_step, policy_state)
+            shape, dtype = tf.shape(step.action), step.action.dtype
+            random_action = generator.uniform(shape, maxval=num_actions, dtype=dtype)
+            explore = generator.uniform(shape) < epsilon
+            return step._replace(action=tf.where(explore, random_action, step.action))
+
+        return action

@@ -23,10 +23,11 @@ class _Bar(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname, path, target=None):
         if fullname.split('.')[0] in BARRED:
             raise ImportError(f'{fullname} is barred here')
-        return None
+        return
 
 
 def main(policy_dir: pathlib.Path) -> int:
+    """Prints the report on the policy in `policy_dir`; returns the exit code."""
     sys.meta_path.insert(0, _Bar())
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
     import numpy as np

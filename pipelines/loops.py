@@ -12,14 +12,14 @@ from __future__ import annotations
 import collections
 import contextlib
 import fractions
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
-from tf_agents.trajectories import trajectory
 
 from agents import n_step
 from pipelines import cli
@@ -231,7 +231,7 @@ class Learner:
         """
         self._agent, self._replay = agent, replay
         self._cut = dict(n=n, gamma=gamma, num_minibatches=max_train_steps, batch_size=batch_size)
-        self._samples = None
+        self._samples: Iterator | None = None
         self._train = tf.function(self._sample_and_train, autograph=False)
         self._train_stack = tf.function(self._loop, autograph=False, jit_compile=fuse)
 
@@ -310,9 +310,9 @@ class Turns:
                 f'{num_envs} environments owes {float(self.ratio * num_envs):g} train steps per '
                 f'vector step, and a turn has at most {limit}: lower one of them'
             )
-        env_steps = min(limit / self.ratio, _MAX_ENV_STEPS_PER_TURN)
-        self.vector_steps = max(1, int(env_steps / num_envs))
-        self.max_train_steps = max(1, -int(-self.ratio * self.vector_steps * num_envs // 1))
+        env_steps = min(int(limit / self.ratio), _MAX_ENV_STEPS_PER_TURN)
+        self.vector_steps = max(1, env_steps // num_envs)
+        self.max_train_steps = math.ceil(self.ratio * self.vector_steps * num_envs)
 
     def train_steps_due(self, env_steps_since_start: int, train_steps: int) -> int:
         """How many train steps the ratio owes now."""

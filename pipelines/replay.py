@@ -193,8 +193,8 @@ class Replay:
         self._items_per_sample = -(-transitions_per_sample // transitions_per_item)
         self._timeout_seconds = stall_timeout_seconds
         self._signature = table_signature(transitions_per_item + tail_rows, self.codec.row_bytes)
+        self._log_dir = log_dir
         self._check_memory()
-        self._log = ReplayLog(log_dir, num_envs, self.codec.row_bytes)
 
     @property
     def expected_bytes(self) -> int:
@@ -222,6 +222,7 @@ class Replay:
             )
 
     def __enter__(self) -> Replay:
+        self._log = ReplayLog(self._log_dir, self.num_envs, self.codec.row_bytes)
         table = reverb.Table(
             name=_TABLE,
             sampler=reverb.selectors.Uniform(),
@@ -345,7 +346,8 @@ class Replay:
             f'replay: {doing} made no progress for {self._timeout_seconds:g} s. The table holds '
             f'{info.current_size} of {info.max_size} items '
             f'({self.num_transitions} transitions); its rate limiter wants at least '
-            f'{limiter.min_size_to_sample} items, {limiter.sample_stats.pending} samples and '
-            f'{limiter.insert_stats.pending} inserts are waiting. Collect more before training, '
+            f'{limiter.min_size_to_sample} items and has let through '
+            f'{limiter.insert_stats.completed} inserts and {limiter.sample_stats.completed} '
+            'samples. Collect more before training, '
             'or look for a writer or learner that has died.'
         )

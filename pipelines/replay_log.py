@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class ReplayLog:
         self._step_bytes = num_envs * row_bytes
         self._segment_steps = max(1, _SEGMENT_BYTES // self._step_bytes)
         self._check_layout()
-        self._file = None
+        self._file: BinaryIO | None = None
         self.position = self._end()
 
     def _check_layout(self):
@@ -61,16 +62,14 @@ class ReplayLog:
     def append(self, rows: np.ndarray) -> None:
         """Appends one vector step: uint8 [num_envs, row_bytes]."""
         if self._file is None or self.position % self._segment_steps == 0:
-            self._open_segment()
+            self._file = self._open_segment()
         self._file.write(rows.data)
         self.position += 1
 
-    def _open_segment(self):
-        if self._file is not None:
-            self.sync()
-            self._file.close()
+    def _open_segment(self) -> BinaryIO:
+        self.close()
         first = self.position - self.position % self._segment_steps
-        self._file = open(self._dir / f'{first:012d}.rows', 'ab', buffering=1 << 16)  # noqa: SIM115
+        return open(self._dir / f'{first:012d}.rows', 'ab', buffering=1 << 16)
 
     def sync(self) -> None:
         """Makes everything appended so far survive a power cut."""

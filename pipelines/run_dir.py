@@ -25,6 +25,9 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 
+import gin
+
+from pipelines import cli
 from pipelines.cli import UserError
 
 _KEPT_CHECKPOINTS = 2
@@ -79,17 +82,23 @@ class RunDir:
             for path in [*directory.glob('*.tmp'), *directory.glob('*.old')]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def claim(self, seed: int, bindings: dict[str, str], config: str) -> None:
+    def claim(self, seed: int, num_env_steps: int) -> bool:
         """Makes this directory the one of this experiment, or checks that it is already.
+
+        Call it when everything that gin configures has been made: the operative
+        configuration, kept in config.gin, is what makes an experiment.
 
         Args:
           seed: of the run.
-          bindings: the operative parameters, {'configurable.parameter': value}.
-          config: the operative configuration as text, kept in config.gin.
+          num_env_steps: how long the run shall be.
+
+        Returns:
+          False where a run of that length is finished: there is nothing to do.
 
         Raises:
           UserError: the directory holds a different experiment; the first difference is named.
         """
+        bindings = cli.operative_bindings()
         identity = {'--seed': str(seed)} | {
             name: value
             for name, value in sorted(bindings.items())
@@ -107,12 +116,18 @@ class RunDir:
                         f'{identity.get(name, "not set")}; choose another directory'
                     )
         write_json(identity_path, identity)
-        write_text(self.path / 'config.gin', f'# --seed={seed}\n{config}')
-
-    def summary(self) -> dict | None:
-        """The summary of a finished run, or None."""
-        path = self.path / 'summary.json'
-        return json.loads(path.read_text()) if path.exists() else None
+        write_text(self.path / 'config.gin', f'# --seed={seed}\n{gin.operative_config_str()}')
+        summary_path = self.path / 'summary.json'
+        if not summary_path.exists():
+            return True
+        summary = json.loads(summary_path.read_text())
+        if summary['env_steps'] < num_env_steps:
+            return True
+        print(
+            f'{self.path} is finished: {summary["env_steps"]:,} env steps, evaluation '
+            f'{summary["eval_mean"]:.1f}. Raise num_env_steps to go on.'
+        )
+        return False
 
     def save_checkpoint(
         self, env_steps: int, state: dict, write_variables: Callable[[str], object]
@@ -151,14 +166,10 @@ class RunDir:
         kept = self._checkpoints()
         for path in kept[:-_KEPT_CHECKPOINTS]:
             shutil.rmtree(path)
-        return [
-            json.loads((path / 'state.json').read_text()) for path in kept[-_KEPT_CHECKPOINTS:]
-        ]
+        return [json.loads((path / 'state.json').read_text()) for path in kept[-_KEPT_CHECKPOINTS:]]
 
     def _checkpoints(self) -> list[pathlib.Path]:
-        return sorted(
-            path for path in (self.path / 'checkpoints').glob('*') if path.name.isdigit()
-        )
+        return sorted(path for path in (self.path / 'checkpoints').glob('*') if path.name.isdigit())
 
     def newest_checkpoint(self, say: Callable[[str], None]) -> tuple[str, dict] | None:
         """(prefix of the variables, state) of the newest whole checkpoint, or None.
@@ -255,7 +266,7 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     The first signal asks for a clean stop, a second SIGINT interrupts at once.
     """
-    received = []
+    received: list[int] = []
 
     def handle(number, frame):
         if received and number == signal.SIGINT:

@@ -1,8 +1,8 @@
 """What every training run does around its turns, whatever the algorithm.
 
-    start    claim the run directory, go on from its newest checkpoint
-    train    turn after turn: log, evaluate, keep the best policy, checkpoint, stop cleanly
-    finish   export the best policy, prove the export, evaluate it on fresh seeds, report
+start    go on from the newest checkpoint
+train    turn after turn: log, evaluate, keep the best policy, checkpoint, stop cleanly
+finish   export the best policy, prove the export, evaluate it on fresh seeds, report
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-import gin
 import numpy as np
 import tensorflow as tf
 
@@ -28,6 +27,9 @@ class Plan:
     """How long a run is, how often it does what, and how it is judged.
 
     These may change between two runs of one directory.
+
+    Raises:
+      UserError: one of them is not positive.
     """
 
     num_env_steps: int
@@ -37,16 +39,9 @@ class Plan:
     checkpoint_interval_env_steps: int
     log_interval_env_steps: int
 
-    def check(self) -> None:
-        """Raises a UserError for a count that is not positive."""
+    def __post_init__(self):
         for field in dataclasses.fields(self):
-            check_positive(field.name, getattr(self, field.name))
-
-
-def check_positive(name: str, value: float) -> None:
-    """Raises a UserError naming the driver's parameter where `value` <= 0."""
-    if value <= 0:
-        raise UserError(f'{name} = {value}: must be positive')
+            cli.check_positive(field.name, getattr(self, field.name))
 
 
 class Session:
@@ -90,24 +85,8 @@ class Session:
             agent=agent, best=export_policy.q_network, env_steps=env_steps
         )
 
-    def start(self) -> bool:
-        """Claims the directory and goes on from its newest checkpoint.
-
-        Returns:
-          False where the run is finished already: there is nothing to do.
-
-        Raises:
-          UserError: the directory holds another experiment.
-        """
-        config = gin.operative_config_str()
-        self._run.claim(self._seed, cli.operative_bindings(), config)
-        summary = self._run.summary()
-        if summary and summary['env_steps'] >= self._plan.num_env_steps:
-            print(
-                f'{self._run.path} is finished: {summary["env_steps"]:,} env steps, evaluation '
-                f'{summary["eval_mean"]:.1f}. Raise num_env_steps to go on.'
-            )
-            return False
+    def start(self) -> None:
+        """Goes on from the newest whole checkpoint, or starts anew."""
         print(
             f'{self._agent_name} on {self._env.name}, seed {self._seed}, in {self._run.path}\n'
             f'{self._replay.description}'
@@ -128,7 +107,6 @@ class Session:
                 ('checkpoint', self._plan.checkpoint_interval_env_steps),
             )
         }
-        return True
 
     def _restore(self, variables: str, state: dict) -> dict:
         self._checkpoint_objects.read(variables).assert_existing_objects_matched()
@@ -184,7 +162,7 @@ class Session:
 
     def _after_turn(self, count: int):
         finished = count >= self._plan.num_env_steps
-        evaluation = ''
+        evaluation: float | str = ''
         if self._cadences['eval'].due(count) or finished:
             evaluation = self._evaluate(count)
         if self._cadences['log'].due(count) or evaluation != '' or finished:
@@ -205,18 +183,14 @@ class Session:
         episodes = self._plan.num_selection_episodes
         policy = self._agent.policy
         if self._evaluator is None:
-            env = suite.load(
-                self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=()
-            )
+            env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
             self._evaluator = loops.Evaluator(
                 env, policy.action, policy.get_initial_state(env.batch_size)
             )
         mean = float(self._evaluator(episodes, self.derived_seed('selection')).mean())
         if mean >= self._best['eval_mean']:
             self._best = {'eval_mean': mean, 'env_steps': count}
-            pairs = zip(
-                self._export_policy.variables(), policy.variables(), strict=True
-            )
+            pairs = zip(self._export_policy.variables(), policy.variables(), strict=True)
             for best, online in pairs:
                 best.assign(online)
         return mean
@@ -253,9 +227,7 @@ class Session:
             'replay_position': self._replay.sync(),
             'progress_bytes': self._progress.sync(),
         }
-        kept = self._run.save_checkpoint(
-            state['env_steps'], state, self._checkpoint_objects.write
-        )
+        kept = self._run.save_checkpoint(state['env_steps'], state, self._checkpoint_objects.write)
         self._replay.prune(kept[0]['replay_position'])
 
     def finish(self) -> None:

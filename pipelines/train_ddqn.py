@@ -18,24 +18,37 @@ Run again on the same --root_dir, it goes on where it was. The most useful bindi
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import gin
 from absl import flags
 
 from pipelines import cli
 
-_ROOT_DIR = flags.DEFINE_string('root_dir', None, 'Directory of this run; made, or gone on with.')
+_FLAGS = flags.FlagValues()
+_ROOT_DIR = flags.DEFINE_string(
+    'root_dir', None, 'Directory of this run; made, or gone on with.', flag_values=_FLAGS
+)
 _GIN_FILE = flags.DEFINE_string(
-    'gin_file', 'configs/ddqn_cartpole.gin', 'A gin file: a path, or a name below pipelines/.'
+    'gin_file',
+    'configs/ddqn_cartpole.gin',
+    'A gin file: a path, or a name below pipelines/.',
+    flag_values=_FLAGS,
 )
 _GIN_BINDINGS = flags.DEFINE_multi_string(
-    'gin_bindings', [], 'Bindings that win over the file; may be given many times.'
+    'gin_bindings', [], 'Wins over the file; may be given many times.', flag_values=_FLAGS
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Seed of networks, environments and exploration.')
+_SEED = flags.DEFINE_integer(
+    'seed', 0, 'Of networks, environments and exploration.', flag_values=_FLAGS
+)
 
 
-def main() -> None:
-    """Reads flags and gin, then trains."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the driver; returns its exit code."""
+    return cli.run(_main, __doc__, _FLAGS, argv)
+
+
+def _main() -> None:
     if not _ROOT_DIR.value:
         raise cli.UserError('--root_dir is missing: where shall the run be kept?')
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
@@ -105,15 +118,7 @@ def train_ddqn(
     from pipelines import loops, session
     from pipelines.replay import Replay
 
-    if prioritised:
-        raise cli.UserError(
-            'train_ddqn.prioritised = True: prioritised replay is not built yet; use False'
-        )
-    session.check_positive('train_ddqn.batch_size', batch_size)
-    session.check_positive('train_ddqn.n_step', n_step)
-    session.check_positive('train_ddqn.min_replay_transitions', min_replay_transitions)
-    if not 0.0 <= gamma <= 1.0:
-        raise cli.UserError(f'train_ddqn.gamma = {gamma}: must be between 0 and 1')
+    _check(num_env_steps, n_step, gamma, prioritised, batch_size, min_replay_transitions)
     plan = session.Plan(
         num_env_steps,
         num_eval_episodes,
@@ -122,25 +127,27 @@ def train_ddqn(
         checkpoint_interval_env_steps,
         log_interval_env_steps,
     )
-    turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
-
     tf.keras.utils.set_random_seed(seed)
     env = suite.load(env_name, num_envs)
+    turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
     agent, best_policy = _make_agent(env, env_steps, double, dueling, target)
-    with Replay(
+    replay = Replay(
         agent.collect_data_spec,
         num_envs,
         tail_rows=n_step,
         transitions_per_sample=turns.max_train_steps * batch_size,
         log_dir=run.path / 'replay',
-    ) as replay:
-        cli.check_every_binding_used()
+    )
+    cli.check_every_binding_used()
+    if not run.claim(seed, num_env_steps):
+        return
+    with replay:
+        name = agent_name(double, dueling)
         training = session.Session(
-            run, seed, plan, env, agent, agent_name(double, dueling), best_policy, replay, env_steps
+            run, seed, plan, env, agent, name, best_policy, replay, env_steps
         )
-        if not training.start():
-            return
+        training.start()
         collector = loops.Collector(
             env, agent.collect_policy, replay, training.statistics, env_steps
         )
@@ -168,6 +175,28 @@ def train_ddqn(
 
         if training.train(turn):
             training.finish()
+
+
+def _check(num_env_steps, n_step, gamma, prioritised, batch_size, min_replay_transitions):
+    """Raises a UserError for a value that no run can have."""
+    for name, value in (
+        ('num_env_steps', num_env_steps),
+        ('n_step', n_step),
+        ('batch_size', batch_size),
+        ('min_replay_transitions', min_replay_transitions),
+    ):
+        cli.check_positive(f'train_ddqn.{name}', value)
+    if not 0.0 <= gamma <= 1.0:
+        raise cli.UserError(f'train_ddqn.gamma = {gamma}: must be between 0 and 1')
+    if min_replay_transitions >= num_env_steps:
+        raise cli.UserError(
+            f'train_ddqn.min_replay_transitions = {min_replay_transitions}: training would never '
+            f'start within num_env_steps = {num_env_steps}'
+        )
+    if prioritised:
+        raise cli.UserError(
+            'train_ddqn.prioritised = True: prioritised replay is not built yet; use False'
+        )
 
 
 def _make_agent(env, env_steps, double: bool, dueling: bool, target: str):
@@ -201,4 +230,4 @@ def agent_name(double: bool, dueling: bool) -> str:
 
 
 if __name__ == '__main__':
-    sys.exit(cli.run(main, __doc__))
+    sys.exit(main())

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tf_agents.specs import tensor_spec
+
+from agents import errors, q_network
+
+BOX = tensor_spec.BoundedTensorSpec([4], tf.float32, -1.0, 1.0)
+ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 2)
+CLASSES = (q_network.PlainQNetwork, q_network.DuelingQNetwork)
+
+
+def make(cls, observation_spec=BOX, **kwargs):
+    network = cls(observation_spec, ACTION, **kwargs)
+    network.create_variables()
+    return network
+
+
+def test_dueling_aggregation_by_hand():
+    value = tf.constant([[10.0], [-1.0]])
+    advantage = tf.constant([[1.0, 2.0, 3.0], [0.0, 0.0, 6.0]])
+    np.testing.assert_allclose(
+        q_network.dueling_aggregation(value, advantage), [[9, 10, 11], [-3, -3, 3]]
+    )
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 40), st.integers(0, 10**6))
+def test_museum_2_a_row_does_not_depend_on_the_batch_it_is_in(batch_size, seed):
+    network = make(q_network.DuelingQNetwork)
+    observations = tf.random.stateless_normal([batch_size, 4], [seed, 0])
+    together, _ = network(observations)
+    for i in range(batch_size):
+        alone, _ = network(observations[i : i + 1])
+        np.testing.assert_allclose(together[i : i + 1], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_the_mean_of_dueling_q_values_is_the_value():
+    network = make(q_network.DuelingQNetwork)
+    observations = tf.random.normal([5, 4])
+    features = network._torso(observations)
+    value, _ = network.value_and_advantage(features)
+    np.testing.assert_allclose(
+        tf.reduce_mean(network(observations)[0], axis=1, keepdims=True), value, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize('cls', CLASSES)
+def test_a_single_integer_is_one_hot(cls):
+    """With a linear torso, a one-hot input reads off single rows of the first kernel."""
+    spec = tensor_spec.BoundedTensorSpec([], tf.int64, 2, 6)
+    network = make(cls, spec)
+    first_kernel = network.trainable_variables[0]
+    assert first_kernel.shape[0] == 5
+    observations = tf.constant([2, 3, 4, 5, 6], tf.int64)
+    q_values, _ = network(observations)
+    assert q_values.shape == (5, 3)
+    assert len(np.unique(q_values.numpy().round(6), axis=0)) == 5
+
+
+def test_uint8_is_scaled_to_one():
+    spec = tensor_spec.BoundedTensorSpec([2, 2], tf.uint8, 0, 255)
+    layer = q_network.mlp_torso(spec, units=())
+    np.testing.assert_allclose(layer(tf.fill([1, 2, 2], tf.constant(255, tf.uint8))), [[1] * 4])
+
+
+@pytest.mark.parametrize('cls', CLASSES)
+def test_bfloat16_computes_with_float32_weights_and_outputs(cls):
+    network = make(cls, compute_dtype='bfloat16')
+    assert {v.dtype for v in network.variables} == {tf.float32}
+    twin = network.copy(compute_dtype='float32')
+    twin.create_variables()
+    for a, b in zip(twin.variables, network.variables, strict=True):
+        a.assign(b)
+    observations = tf.random.normal([64, 4])
+    low, _ = network(observations)
+    full, _ = twin(observations)
+    assert low.dtype == tf.float32
+    difference = np.abs(low - full).max()
+    assert 0.0 < difference < 0.1  # rounded, and only that
+
+
+@pytest.mark.parametrize('cls', CLASSES)
+def test_a_copy_has_the_same_form_and_weights_of_its_own(cls):
+    network = make(cls)
+    twin = network.copy(name='Twin')
+    twin.create_variables()
+    assert [v.shape for v in twin.variables] == [v.shape for v in network.variables]
+    assert not {id(v) for v in twin.variables} & {id(v) for v in network.variables}
+
+
+def test_continuous_actions_are_refused():
+    spec = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
+    with pytest.raises(errors.ConfigError, match='discrete actions'):
+        q_network.PlainQNetwork(BOX, spec)
+
+
+def test_a_layer_without_units_is_refused():
+    with pytest.raises(errors.ConfigError, match='mlp_torso.units'):
+        q_network.mlp_torso(BOX, units=(30, 0))

@@ -1,0 +1,76 @@
+"""Every driver's manners: help at once, bad input in one line, exit code 2."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines import evaluate, train_ddqn
+
+
+@pytest.mark.parametrize('driver', ['train_ddqn', 'evaluate'])
+def test_help_answers_without_tensorflow(driver):
+    code = (
+        'import sys, runpy; sys.argv = ["x", "--help"]\n'
+        f'try: runpy.run_module("pipelines.{driver}", run_name="__main__")\n'
+        'except SystemExit as e: assert e.code == 0, e.code\n'
+        'assert "tensorflow" not in sys.modules and "matplotlib" not in sys.modules\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f'pipelines.{driver}' in done.stdout and '--' in done.stdout
+    assert done.stderr == ''
+
+
+def fails(capsys, driver, *arguments):
+    began = time.monotonic()
+    assert driver.main(['driver', *arguments]) == 2
+    assert time.monotonic() - began < 15
+    out, err = capsys.readouterr()
+    assert err.startswith('error: ') and err.count('\n') == 1, err
+    assert 'env steps:' not in out  # before any training
+    return err
+
+
+BAD_TRAINING = {
+    'train_ddqn.gama=0.9': "no parameter 'gama': did you mean gamma",
+    'train_dqn.gamma=0.9': "No configurable matching 'train_dqn'",
+    'train_ddqn.gamma=': "in 'train_ddqn.gamma='",
+    'ExponentialSchedule.rate_per_step=0.1': 'is used by nothing',
+    'QLearningAgent.tau=0.1': "target 'hard' never uses it",
+    "train_ddqn.env_name='CartPol-v1'": 'did you mean CartPole-v1',
+    "train_ddqn.env_name='Pendulum-v1'": 'discrete actions',
+    "train_ddqn.target='sotf'": "target = 'sotf'",
+    'train_ddqn.batch_size=-64': 'train_ddqn.batch_size = -64',
+    'train_ddqn.num_envs=0': 'num_envs = 0',
+    'train_ddqn.n_step=0': 'train_ddqn.n_step = 0',
+    'train_ddqn.gamma=1.5': 'train_ddqn.gamma = 1.5',
+    'train_ddqn.num_env_steps=-1': 'num_env_steps = -1',
+    'train_ddqn.num_eval_episodes=0': 'num_eval_episodes = 0',
+    'train_ddqn.min_replay_transitions=90000': 'min_replay_transitions = 90000',
+    'train_ddqn.prioritised=True': 'train_ddqn.prioritised = True',
+    'Replay.capacity_transitions=1000000000000': 'GiB are free',
+    'adam.learning_rate=-1.0': 'adam.learning_rate = -1.0',
+}
+
+
+@pytest.mark.parametrize(('binding', 'message'), BAD_TRAINING.items())
+def test_a_bad_binding_is_one_clear_line(tmp_path, capsys, binding, message):
+    error = fails(capsys, train_ddqn, f'--root_dir={tmp_path / "run"}', f'--gin_bindings={binding}')
+    assert message in error
+
+
+def test_bad_flags_are_one_clear_line(tmp_path, capsys):
+    assert 'Did you mean: seed' in fails(capsys, train_ddqn, f'--root_dir={tmp_path}', '--sed=1')
+    assert '--root_dir is missing' in fails(capsys, train_ddqn)
+    assert "unexpected argument 'x'" in fails(capsys, train_ddqn, f'--root_dir={tmp_path}', 'x')
+    assert 'configs/ has: ' in fails(
+        capsys, train_ddqn, f'--root_dir={tmp_path}', '--gin_file=nope.gin'
+    )
+    assert 'cannot be written' in fails(capsys, train_ddqn, '--root_dir=/proc/nowhere')
+    assert 'holds no exported policy' in fails(capsys, evaluate, f'--policy_dir={tmp_path}')
+    assert '--policy_dir is missing' in fails(capsys, evaluate)
+    assert '--episodes=0' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--episodes=0')
+    assert '--epsilon=2' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--epsilon=2')
+    assert 'end in .gif' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--video=a.mp4')

@@ -1,0 +1,18 @@
+import pathlib
+
+import pytest
+
+from pipelines import train_ddqn
+
+CONFIGS = sorted((pathlib.Path(train_ddqn.__file__).parent / 'configs').glob('*.gin'))
+
+
+@pytest.mark.parametrize('config', CONFIGS, ids=lambda p: p.stem)
+def test_every_config_parses_with_each_binding_used(tmp_path, config, monkeypatch):
+    """Everything is built and every binding checked; the run is then told that it is finished."""
+    from pipelines import run_dir
+
+    claimed = []
+    monkeypatch.setattr(run_dir.RunDir, 'claim', lambda *args: claimed.append(args) or False)
+    assert train_ddqn.main(['driver', f'--root_dir={tmp_path}', f'--gin_file={config}']) == 0
+    assert len(claimed) == 1

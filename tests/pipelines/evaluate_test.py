@@ -1,0 +1,65 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import evaluate
+from tests.pipelines.export_test import export_random_policy
+
+
+@pytest.fixture(scope='module')
+def policy_dir(tmp_path_factory):
+    directory = tmp_path_factory.mktemp('run') / 'policy'
+    export_random_policy(directory)
+    return directory
+
+
+def run(policy_dir, *flags):
+    return evaluate.main(['driver', f'--policy_dir={policy_dir}', *flags])
+
+
+def test_statistics_by_hand():
+    result = evaluate.statistics(np.array([1.0, 2.0, 3.0, 10.0]))
+    assert (result['mean'], result['median'], result['min'], result['max']) == (4.0, 2.5, 1.0, 10.0)
+    low, high = result['mean_interval_95']
+    assert 1.0 <= low < 4.0 < high <= 10.0
+    assert evaluate.statistics(np.array([7.0]))['mean_interval_95'] == [7.0, 7.0]
+    assert evaluate.statistics(np.array([5.0, 5.0]))['mean_interval_95'] == [5.0, 5.0]
+
+
+def test_an_evaluation_repeats_and_writes_every_return(policy_dir, tmp_path, capsys):
+    reports = []
+    for name, seed in (('a', 1), ('b', 1), ('c', 2)):
+        path = tmp_path / f'{name}.json'
+        assert run(policy_dir, '--episodes=7', f'--seed={seed}', f'--json={path}') == 0
+        reports.append(json.loads(path.read_text()))
+    assert '7 episodes: mean' in capsys.readouterr().out
+    assert len(reports[0]['returns']) == 7
+    assert reports[0] == reports[1]
+    assert reports[0]['returns'] != reports[2]['returns']
+
+
+def test_epsilon_changes_play(policy_dir, tmp_path):
+    for name, epsilon in (('greedy', 0.0), ('random', 1.0)):
+        path = tmp_path / f'{name}.json'
+        assert run(policy_dir, '--episodes=9', f'--epsilon={epsilon}', f'--json={path}') == 0
+    greedy, random = (
+        json.loads((tmp_path / f'{name}.json').read_text())['returns']
+        for name in ('greedy', 'random')
+    )
+    assert greedy != random
+
+
+def test_a_video_is_one_episode_of_frames(policy_dir, tmp_path):
+    video = tmp_path / 'play.gif'
+    assert run(policy_dir, '--episodes=1', f'--video={video}', f'--json={tmp_path / "a.json"}') == 0
+    with Image.open(video) as image:
+        assert image.n_frames >= 8 and image.size == (600, 400)
+
+
+def test_an_environment_that_does_not_fit_is_refused(policy_dir, capsys):
+    assert run(policy_dir, '--env_name=Taxi-v3') == 2
+    assert 'does not fit' in capsys.readouterr().err
+    assert run(policy_dir, '--json=/nowhere/at/all.json') == 2
+    assert 'there is no directory' in capsys.readouterr().err

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines import replay_log
+
+
+def step(i):
+    return np.full((2, 3), i % 256, np.uint8)
+
+
+def read(log, start=0):
+    return [int(rows[0, 0]) for rows in log.read(start)]
+
+
+def make(path, monkeypatch, segment_steps=4):
+    monkeypatch.setattr(replay_log, '_SEGMENT_BYTES', segment_steps * 6)
+    return replay_log.ReplayLog(path, num_envs=2, row_bytes=3)
+
+
+def test_what_is_appended_is_read_from_any_start_also_after_opening_again(tmp_path, monkeypatch):
+    log = make(tmp_path, monkeypatch)
+    for i in range(10):
+        log.append(step(i))
+    log.sync()
+    assert read(log, 0) == list(range(10)) and read(log, 7) == [7, 8, 9]
+    log.close()
+    again = make(tmp_path, monkeypatch)
+    assert again.position == 10
+    again.append(step(10))
+    again.sync()
+    assert read(again, 3) == list(range(3, 11))
+
+
+def test_each_step_is_written_once(tmp_path, monkeypatch):
+    log = make(tmp_path, monkeypatch)
+    for i in range(10):
+        log.append(step(i))
+        log.sync()
+    assert sum(p.stat().st_size for p in tmp_path.glob('*.rows')) == 10 * 6
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 5), st.integers(1, 6))
+def test_truncating_and_appending_again(tmp_path_factory, total, keep, more, segment_steps):
+    keep = min(keep, total)
+    with pytest.MonkeyPatch.context() as patch:
+        log = make(tmp_path_factory.mktemp('log'), patch, segment_steps)
+        for i in range(total):
+            log.append(step(i))
+        log.truncate(keep)
+        for i in range(more):
+            log.append(step(100 + i))
+        log.sync()
+        assert log.position == keep + more
+        assert read(log) == list(range(keep)) + [100 + i for i in range(more)]
+
+
+def test_a_log_that_ends_early_is_not_taken_for_whole(tmp_path, monkeypatch):
+    log = make(tmp_path, monkeypatch)
+    log.append(step(0))
+    with pytest.raises(ValueError, match='holds 1 vector steps, 2 are needed'):
+        log.truncate(2)
+
+
+def test_a_half_written_step_at_the_end_does_not_count(tmp_path, monkeypatch):
+    log = make(tmp_path, monkeypatch)
+    for i in range(3):
+        log.append(step(i))
+    log.close()
+    with open(tmp_path / '000000000000.rows', 'ab') as f:
+        f.write(b'\1\1')
+    again = make(tmp_path, monkeypatch)
+    assert again.position == 3
+    again.truncate(3)
+    again.append(step(3))
+    again.sync()
+    assert read(again) == [0, 1, 2, 3]
+
+
+def test_pruning_removes_only_whole_old_segments(tmp_path, monkeypatch):
+    log = make(tmp_path, monkeypatch)
+    for i in range(10):
+        log.append(step(i))
+    log.sync()
+    log.prune(7)
+    assert read(log) == list(range(4, 10))
+
+
+def test_a_log_of_other_rows_is_refused(tmp_path, monkeypatch):
+    make(tmp_path, monkeypatch).close()
+    with pytest.raises(ValueError, match='describes other rows'):
+        replay_log.ReplayLog(tmp_path, num_envs=2, row_bytes=5)

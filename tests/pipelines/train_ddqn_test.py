@@ -1,0 +1,203 @@
+"""The driver from flags to proven policy, at tiny size, with everything real."""
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+
+from pipelines import evaluate, train_ddqn
+
+SMALL = {
+    'train_ddqn.num_env_steps': 2_000,
+    'train_ddqn.num_envs': 4,
+    'train_ddqn.min_replay_transitions': 200,
+    'train_ddqn.num_eval_episodes': 5,
+    'train_ddqn.num_selection_episodes': 3,
+    'train_ddqn.eval_interval_env_steps': 500,
+    'train_ddqn.checkpoint_interval_env_steps': 500,
+    'train_ddqn.log_interval_env_steps': 250,
+    'train_ddqn.train_steps_per_env_step': 0.25,
+    'mlp_torso.units': '(16,)',
+    'DuelingQNetwork.stream_units': '(8,)',
+}
+
+
+def arguments(root_dir, seed=0, **bindings):
+    merged = SMALL | {f'train_ddqn.{name}': value for name, value in bindings.items()}
+    return [
+        'driver',
+        f'--root_dir={root_dir}',
+        f'--seed={seed}',
+        *(f'--gin_bindings={name}={value}' for name, value in merged.items()),
+    ]
+
+
+def summary(root_dir):
+    return json.loads((pathlib.Path(root_dir) / 'summary.json').read_text())
+
+
+def progress(root_dir):
+    with open(pathlib.Path(root_dir) / 'progress.csv', newline='') as f:
+        return list(csv.DictReader(f))
+
+
+def test_a_run_leaves_everything_it_promises(tmp_path, capfd):
+    assert train_ddqn.main(arguments(tmp_path, seed=7)) == 0
+    out, err = capfd.readouterr()
+    assert err == ''  # no TensorFlow, XLA, Gym or Reverb noise
+    assert 'Next:' in out and 'reloaded and proven' in out
+
+    result = summary(tmp_path)
+    assert result['env_name'] == 'CartPole-v1' and result['agent'] == 'dueling_ddqn'
+    assert result['seed'] == 7 and len(result['eval_returns']) == 5
+    assert result['eval_mean'] == sum(result['eval_returns']) / 5
+    assert 2_000 <= result['env_steps'] < 2_256
+    assert result['wall_seconds'] > 0 and result['env_steps_per_second'] > 0
+
+    rows = progress(tmp_path)
+    assert [int(r['env_steps']) for r in rows] == sorted({int(r['env_steps']) for r in rows})
+    assert int(rows[-1]['train_steps']) == result['train_steps']
+    assert (tmp_path / 'curve.png').read_bytes()[:4] == b'\x89PNG'
+    assert "train_ddqn.env_name = 'CartPole-v1'" in (tmp_path / 'config.gin').read_text()
+    assert json.loads((tmp_path / 'policy' / 'export_report.json').read_text())['proven']
+    assert len(list((tmp_path / 'checkpoints').glob('0*'))) == 2
+    assert not [p for p in tmp_path.rglob('*') if p.suffix in ('.tmp', '.old')]
+
+    tags = set()
+    for path in (tmp_path / 'tensorboard').glob('*'):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            tags |= {value.tag for value in event.summary.value}
+    assert {'reward', 'avg loss', 'mean_q', 'epsilon', 'evaluation reward'} <= tags
+
+
+def test_the_ratio_is_held_exactly(tmp_path):
+    assert train_ddqn.main(arguments(tmp_path)) == 0
+    state = newest_state(tmp_path)
+    learning_env_steps = state['env_steps'] - state['learning_start_env_steps']
+    assert state['train_steps'] == learning_env_steps // 4
+
+
+def newest_state(root_dir):
+    newest = sorted((pathlib.Path(root_dir) / 'checkpoints').glob('0*'))[-1]
+    return json.loads((newest / 'state.json').read_text())
+
+
+def test_a_finished_run_says_so_and_a_longer_one_goes_on(tmp_path, capsys):
+    assert train_ddqn.main(arguments(tmp_path)) == 0
+    first, first_rows = summary(tmp_path), progress(tmp_path)
+    assert train_ddqn.main(arguments(tmp_path)) == 0
+    assert 'is finished' in capsys.readouterr().out
+    assert summary(tmp_path) == first
+
+    assert train_ddqn.main(arguments(tmp_path, num_env_steps=3_000)) == 0
+    out = capsys.readouterr().out
+    assert f'going on from {first["env_steps"]:,} env steps' in out
+    longer, rows = summary(tmp_path), progress(tmp_path)
+    assert rows[: len(first_rows)] == first_rows
+    assert longer['env_steps'] >= 3_000 and longer['train_steps'] > first['train_steps']
+    assert longer['episodes'] > first['episodes']
+    assert longer['wall_seconds'] > first['wall_seconds']
+
+
+def test_another_experiment_is_refused(tmp_path, capsys):
+    assert train_ddqn.main(arguments(tmp_path)) == 0
+    for change, message in (
+        (dict(gamma=0.5), 'train_ddqn.gamma was 0.98 and is now 0.5'),
+        (dict(env_name="'Acrobot-v1'"), "train_ddqn.env_name was 'CartPole-v1'"),
+        (dict(seed=1), '--seed was 0 and is now 1'),
+    ):
+        capsys.readouterr()
+        assert train_ddqn.main(arguments(tmp_path, **change)) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('env_name', ['Acrobot-v1', 'Taxi-v3', 'FrozenLake-v1', 'MountainCar-v0'])
+def test_any_discrete_environment_trains_exports_and_evaluates(tmp_path, env_name, capsys):
+    assert train_ddqn.main(arguments(tmp_path, env_name=f"'{env_name}'")) == 0
+    policy_dir = tmp_path / 'policy'
+    flags = ['driver', f'--policy_dir={policy_dir}', '--episodes=4', '--seed=3']
+    assert evaluate.main(flags) == 0
+    assert env_name in capsys.readouterr().out
+    assert len(json.loads((policy_dir / 'evaluation.json').read_text())['returns']) == 4
+
+
+@pytest.mark.parametrize(
+    ('switches', 'name'),
+    [
+        (dict(double=False, dueling=False, target="'none'"), 'dqn'),
+        (dict(double=True, dueling=False, target="'soft'", n_step=1), 'ddqn'),
+    ],
+)
+def test_the_switches_are_single_bindings(tmp_path, switches, name):
+    """Apart from the target's own number, which each target has one of."""
+    period = 'QLearningAgent.target_update_period_train_steps'
+    config = tmp_path / 'base.gin'
+    shipped = pathlib.Path(train_ddqn.__file__).parent / 'configs' / 'ddqn_cartpole.gin'
+    lines = [line for line in shipped.read_text().split('\n') if not line.startswith(period)]
+    if switches['target'] == "'soft'":
+        lines.append('QLearningAgent.tau = 0.01')
+    config.write_text('\n'.join(line for line in lines if 'stream_units' not in line))
+    flags = [f for f in arguments(tmp_path / 'run', **switches) if 'stream_units' not in f]
+    assert train_ddqn.main([*flags, f'--gin_file={config}']) == 0
+    assert summary(tmp_path / 'run')['agent'] == name
+
+
+def start(root_dir, **bindings):
+    return subprocess.Popen(
+        [sys.executable, '-m', 'pipelines.train_ddqn', *arguments(root_dir, **bindings)[1:]],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for_checkpoint(root_dir, process, after=-1):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        paths = pathlib.Path(root_dir).glob('checkpoints/0*')
+        done = [int(path.name) for path in paths if path.name.isdigit()]
+        if done and max(done) > after:
+            return max(done)
+        time.sleep(0.02)
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
+    """SIGKILL right after a checkpoint, then SIGTERM, then to the end."""
+    steps = dict(num_env_steps=12_000)
+    process = start(tmp_path, **steps)
+    wait_for_checkpoint(tmp_path, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    at_kill = newest_state(tmp_path)
+
+    process = start(tmp_path, **steps)
+    wait_for_checkpoint(tmp_path, process, after=at_kill['env_steps'])
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert f'going on from {at_kill["env_steps"]:,} env steps' in out
+    assert 'stopped at' in out and not (tmp_path / 'summary.json').exists()
+    at_stop = newest_state(tmp_path)
+    assert at_stop['env_steps'] > at_kill['env_steps']
+
+    # A half-written newest checkpoint costs one interval, and no error.
+    newest = sorted((tmp_path / 'checkpoints').glob('0*'))[-1]
+    os.truncate(newest / 'variables.index', 10)
+    assert train_ddqn.main(arguments(tmp_path, **steps)) == 0
+    result = summary(tmp_path)
+    assert result['env_steps'] >= 12_000
+    assert json.loads((tmp_path / 'policy' / 'export_report.json').read_text())['proven']
+    rows = progress(tmp_path)
+    for column in ('env_steps', 'train_steps', 'episodes', 'wall_seconds'):
+        values = [float(r[column]) for r in rows]
+        assert values == sorted(values), column
+    learning = result['env_steps'] - newest_state(tmp_path)['learning_start_env_steps']
+    assert result['train_steps'] == learning // 4
