@@ -55,12 +55,12 @@ def load(
     native = spec.vector_entry_point is not None and not spec.additional_wrappers
     # A time limit is given to native environments as an argument, to the others as a wrapper.
     mode = 'vector_entry_point' if native and render_mode is None else 'sync'
+    # An environment that draws nothing need not know the argument.
+    rendering = {} if render_mode is None else {'render_mode': render_mode}
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
         try:
-            vector_env = gym.make_vec(
-                spec, num_envs=num_envs, vectorization_mode=mode, render_mode=render_mode
-            )
+            vector_env = gym.make_vec(spec, num_envs=num_envs, vectorization_mode=mode, **rendering)
         except (gym.error.Error, ImportError) as e:
             raise errors.EnvError(f"environment '{env_name}' cannot be made: {e}") from e
     for wrap in training_wrappers:

@@ -66,6 +66,7 @@ class Progress:
     def add(self, row: dict) -> None:
         """One row; keys are `COLUMNS`, with '' for what is not known."""
         self._csv.writerow({k: _short(v) for k, v in row.items()})
+        self._file.flush()
         names = {
             'return_mean_100': 'reward',
             'loss': 'avg loss',

@@ -1,0 +1,153 @@
+"""Does it learn? Environment to replay to compiled loops, on problems whose Q* is known."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from agents import ddqn, q_network, schedules
+from envs import suite
+from pipelines import loops
+from pipelines.replay import Replay
+
+GAMMA = 0.9
+LENGTH = 6
+
+
+class Corridor(gym.Env):
+    """Cells 0..5 in a row; action 0 goes left, 1 right. Leaving at the left pays 0.5 at once,
+    at the right 1: from the left half it is better to leave by the left."""
+
+    observation_space = gym.spaces.Discrete(LENGTH)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.cell = int(self.np_random.integers(LENGTH))
+        return self.cell, {}
+
+    def step(self, action):
+        self.cell += 1 if action else -1
+        ends = not 0 <= self.cell < LENGTH
+        reward = (1.0 if action else 0.5) if ends else 0.0
+        return int(np.clip(self.cell, 0, LENGTH - 1)), reward, ends, False, {}
+
+
+class Forever(gym.Env):
+    """One state, reward 1 for action 1 and 0 for action 0, and never an end of its own."""
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (1,))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.ones(1, np.float32), {}
+
+    def step(self, action):
+        return np.ones(1, np.float32), float(action), False, False, {}
+
+
+gym.register('Corridor-v0', Corridor, max_episode_steps=30)
+gym.register('Forever-v0', Forever, max_episode_steps=4)
+
+
+def corridor_q_star():
+    """[cell, action], by value iteration."""
+    q = np.zeros((LENGTH, 2))
+    for _ in range(200):
+        v = q.max(axis=1)
+        q = np.array(
+            [
+                [
+                    0.5 if cell == 0 else GAMMA * v[cell - 1],
+                    1.0 if cell == LENGTH - 1 else GAMMA * v[cell + 1],
+                ]
+                for cell in range(LENGTH)
+            ]
+        )
+    return q
+
+
+def train(tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_item=16, **agent):
+    """Trains for `turns` turns of 64 train steps; returns the agent."""
+    tf.keras.utils.set_random_seed(0)
+    env = suite.load(env_name, 8)
+    time_step_spec = tensor_spec.from_spec(env.time_step_spec())
+    action_spec = tensor_spec.from_spec(env.action_spec())
+    cls = q_network.DuelingQNetwork if dueling else q_network.PlainQNetwork
+    network = cls(
+        time_step_spec.observation,
+        action_spec,
+        torso=lambda spec, dtype: q_network.mlp_torso(spec, dtype, units=(32,)),
+    )
+    env_steps = tf.Variable(0, dtype=tf.int64)
+    learner_agent = ddqn.QLearningAgent(
+        time_step_spec,
+        action_spec,
+        network,
+        schedules.adam(schedules.LinearSchedule(3e-3, 1e-4, 64 * turns)),
+        env_steps,
+        epsilon=epsilon, **agent,
+    )  # fmt: skip
+    learner_agent.initialize()
+    with Replay(
+        learner_agent.collect_data_spec, 8, n, 64 * 32, tmp_path / 'log',
+        capacity_transitions=5_000, transitions_per_item=per_item, rows_per_chunk=per_item,
+    ) as replay:  # fmt: skip
+        statistics = loops.EpisodeStatistics(8)
+        policy = learner_agent.collect_policy
+        collector = loops.Collector(env, policy, replay, statistics, env_steps)
+        learner = loops.Learner(
+            learner_agent, replay, n=n, gamma=GAMMA, batch_size=32, max_train_steps=64, fuse=True
+        )
+        collector.reset(seed=0)
+        collector.run(60)
+        for _ in range(turns):
+            collector.run(8)
+            learner.train(64)
+    return learner_agent
+
+
+SWITCHES = [
+    dict(double=True, target='hard', target_update_period_train_steps=50, loss='huber'),
+    dict(double=False, target='hard', target_update_period_train_steps=50, loss='mse'),
+    dict(double=True, target='soft', tau=0.05, loss='mse', dueling=True),
+    dict(double=False, target='none', loss='huber', per_item=1),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('switches', SWITCHES)
+def test_q_values_reach_q_star_on_the_corridor(tmp_path, switches):
+    """Random play reaches every cell, and one-step Q-learning does not mind how."""
+    agent = train(tmp_path, 'Corridor-v0', **switches)
+    q_values, _ = agent.q_network(tf.range(LENGTH, dtype=tf.int64))
+    np.testing.assert_allclose(q_values, corridor_q_star(), atol=0.05)
+
+
+@pytest.mark.slow
+def test_three_step_returns_find_the_best_way_out(tmp_path):
+    """They depend on the behaviour, so that it is the greedy policy that must be right."""
+    agent = train(
+        tmp_path, 'Corridor-v0', n=3, epsilon=schedules.LinearSchedule(1.0, 0.1, 2_000),
+        turns=120, dueling=True, double=True, target='hard', target_update_period_train_steps=50,
+    )  # fmt: skip
+    q_values, _ = agent.q_network(tf.range(LENGTH, dtype=tf.int64))
+    np.testing.assert_array_equal(np.argmax(q_values, axis=1), np.argmax(corridor_q_star(), axis=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('n', [1, 3])
+def test_museum_11_a_time_limit_does_not_end_the_world(tmp_path, n):
+    """Always action 1 is worth 1 / (1 - gamma) = 10; cut after 4 steps it would be 3.4 at most.
+
+    For n = 3 the behaviour is nearly greedy: the value of its own actions is what is learnt.
+    """
+    agent = train(
+        tmp_path, 'Forever-v0', n=n, epsilon=1.0 if n == 1 else 0.02, turns=150,
+        double=True, target='hard', target_update_period_train_steps=25,
+    )  # fmt: skip
+    q_values, _ = agent.q_network(tf.ones([1, 1]))
+    np.testing.assert_allclose(q_values[0, 1], 10.0, atol=0.6)
+    if n == 1:
+        np.testing.assert_allclose(q_values[0, 0], 9.0, atol=0.6)
