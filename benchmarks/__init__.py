@@ -1,1 +1,3 @@
-"""Side-by-side measurements against peers."""
+"""Measurements: speed beside peers, memory, and what a kill costs."""
+
+import pipelines  # noqa: F401, keeps TensorFlow quiet

@@ -6,6 +6,7 @@ import copy
 import difflib
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gin
 import gymnasium as gym
@@ -56,7 +57,7 @@ def load(
     # A time limit is given to native environments as an argument, to the others as a wrapper.
     mode = 'vector_entry_point' if native and render_mode is None else 'sync'
     # An environment that draws nothing need not know the argument.
-    rendering = {} if render_mode is None else {'render_mode': render_mode}
+    rendering: dict[str, Any] = {} if render_mode is None else {'render_mode': render_mode}
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 import pathlib
 import re
@@ -18,6 +19,8 @@ import gin
 from absl import flags
 
 _PACKAGE_DIR = pathlib.Path(__file__).parent
+_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_STORAGE_WORDS = ('No space left on device', 'Disk quota exceeded')
 
 
 class UserError(Exception):
@@ -54,11 +57,25 @@ def run(
 
         if isinstance(e, ConfigError | EnvError):
             return _fail(e)
+        if (reason := storage_failure(e)) is not None:
+            where = getattr(e, 'filename', None) or 'a file'
+            return _fail(
+                f'{where} could not be written: {reason}; make room and run the same command: it '
+                'goes on from its newest checkpoint'
+            )
         raise
     return 0
 
 
-def _fail(error: Exception) -> int:
+def storage_failure(error: Exception) -> str | None:
+    """The disk's words where the disk, not the program, is at fault; else None."""
+    if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
+        return error.strerror
+    # TensorFlow wraps the system's message in errors of its own.
+    return next((words for words in _STORAGE_WORDS if words in str(error)), None)
+
+
+def _fail(error: Exception | str) -> int:
     # gin adds lines about which configurable was being called; the first line is ours.
     first_line = str(error).strip().split('\n')[0]
     print(f'error: {first_line}', file=sys.stderr)

@@ -110,29 +110,20 @@ class Rollout:
 
 
 class EpisodeStatistics:
-    """Returns and lengths of training episodes, undiscounted and of the raw reward."""
+    """Returns of training episodes, undiscounted and of the raw reward."""
 
     def __init__(self, num_envs: int, window: int = 100):
         self.num_episodes = 0
         self.last_returns: collections.deque[float] = collections.deque(maxlen=window)
         self._return = np.zeros(num_envs)
-        self._length = np.zeros(num_envs, np.int64)
-        self._finished: list[tuple[float, int]] = []
 
     def add(self, raw_reward: np.ndarray, next_step_type: np.ndarray) -> None:
         """One vector step: raw_reward float [num_envs], next_step_type int32 [num_envs]."""
         self._return += raw_reward
-        self._length += next_step_type != ts.StepType.FIRST
         for i in np.flatnonzero(next_step_type == ts.StepType.LAST):
-            self._finished.append((float(self._return[i]), int(self._length[i])))
             self.last_returns.append(float(self._return[i]))
             self.num_episodes += 1
-            self._return[i], self._length[i] = 0.0, 0
-
-    def pop_finished(self) -> list[tuple[float, int]]:
-        """(return, length in env steps) of each episode that ended since the last call."""
-        finished, self._finished = self._finished, []
-        return finished
+            self._return[i] = 0.0
 
     def state(self) -> dict:
         """What a checkpoint must keep; episodes in flight are not part of it."""

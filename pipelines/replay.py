@@ -41,8 +41,11 @@ from pipelines.replay_log import ReplayLog
 from pipelines.row_codec import RowCodec
 
 _TABLE = 'transitions'
-# Measured (BUILD_NOTES.md): what Reverb keeps for an item beside its rows.
-_ITEM_OVERHEAD_BYTES = 1500
+# What Reverb keeps beside the rows, measured by benchmarks/replay_memory.py.
+_ITEM_BYTES = 760
+_CHUNK_BYTES = 750
+# Reverb warns, line after line, where many more are unconfirmed.
+_ITEMS_IN_FLIGHT = 32
 
 
 class ReplayStalledError(RuntimeError):
@@ -90,20 +93,21 @@ class ReplayWriter:
     ):
         self._columns = [f'env_{i}' for i in range(num_envs)]
         self._starts, self._block = transitions_per_item, transitions_per_item + tail_rows
+        self._rows_per_chunk = rows_per_chunk
         self._timeout_ms = int(1000 * timeout_seconds)
-        keep = self._block + rows_per_chunk
+        # A block waits for the next one's start and for the chunk of its last row.
+        keep = self._block + transitions_per_item + rows_per_chunk
         self._writer = reverb.Client(address).trajectory_writer(num_keep_alive_refs=keep)
         for column in self._columns:
             self._writer.configure(
                 (column,), num_keep_alive_refs=keep, max_chunk_length=rows_per_chunk
             )
-        # Items wait until the chunk that holds their last row is full; so many may wait.
-        self._may_wait = num_envs * (2 + (rows_per_chunk + tail_rows) // transitions_per_item)
-        self._vector_steps = 0
-        self._step_types: collections.deque[np.ndarray] = collections.deque(maxlen=self._block)
+        self._step_types: collections.deque[np.ndarray] = collections.deque(maxlen=keep)
+        self._appended = 0  # vector steps
+        self._next_start = 0  # of the first block that is no item yet
 
     def append(self, rows: np.ndarray, step_type: np.ndarray) -> None:
-        """Appends one vector step, and creates the items that are now whole.
+        """Appends one vector step, and creates the items whose chunks are now whole.
 
         Args:
           rows: uint8 [num_envs, row_bytes].
@@ -114,22 +118,29 @@ class ReplayWriter:
         """
         self._writer.append(dict(zip(self._columns, rows, strict=True)))
         self._step_types.append(step_type)
-        self._vector_steps += 1
-        first_start = self._vector_steps - self._block
-        if first_start < 0 or first_start % self._starts:
-            return
-        for column, kind in zip(self._columns, self._step_types[0], strict=True):
-            if self._starts > 1 or kind != ts.StepType.LAST:
-                block = self._writer.history[column][-self._block :]
-                self._writer.create_item(_TABLE, priority=1.0, trajectory=block)
-        self._writer.flush(self._may_wait, timeout_ms=self._timeout_ms)
+        self._appended += 1
+        if self._appended % self._rows_per_chunk == 0:
+            self.flush()
 
     def flush(self) -> None:
-        """Waits until every item is in the table."""
-        self._writer.flush(timeout_ms=self._timeout_ms)
+        """Creates the items whose blocks are whole, and waits until the table has them."""
+        created = 0
+        while self._next_start + self._block <= self._appended:
+            age = self._appended - self._next_start  # 1: the newest row
+            block = slice(-age, self._block - age or None)
+            for column, kind in zip(self._columns, self._step_types[-age], strict=True):
+                if self._starts > 1 or kind != ts.StepType.LAST:
+                    trajectory = self._writer.history[column][block]
+                    self._writer.create_item(_TABLE, priority=1.0, trajectory=trajectory)
+                    created += 1
+                    if created % _ITEMS_IN_FLIGHT == 0:
+                        self._writer.flush(timeout_ms=self._timeout_ms)
+            self._next_start += self._starts
+        if created:
+            self._writer.flush(timeout_ms=self._timeout_ms)
 
     def close(self) -> None:
-        """Sends what is whole and closes the stream."""
+        """Closes the stream."""
         self._writer.close()
 
 
@@ -199,8 +210,9 @@ class Replay:
     @property
     def expected_bytes(self) -> int:
         """Resident memory of the full table, frames taken as incompressible."""
+        chunks = -(-self.capacity_transitions // self._rows_per_chunk)
         rows = self.capacity_transitions * self.codec.row_bytes
-        return rows + self._items * _ITEM_OVERHEAD_BYTES
+        return rows + self._items * _ITEM_BYTES + chunks * _CHUNK_BYTES
 
     @property
     def description(self) -> str:
@@ -295,7 +307,7 @@ class Replay:
         the environments must be reset.
 
         Raises:
-          ValueError: the log does not reach `position`.
+          UserError: the log does not reach `position`.
         """
         self._log.truncate(position)
         for rows in self._log.read(position - self._kept_vector_steps):

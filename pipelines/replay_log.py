@@ -20,6 +20,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pipelines.cli import UserError
+
 _SEGMENT_BYTES = 64 << 20
 
 
@@ -81,11 +83,12 @@ class ReplayLog:
         """Forgets everything from `position` on.
 
         Raises:
-          ValueError: the log ends before `position`, so that rows are missing.
+          UserError: the log ends before `position`, so that rows are missing.
         """
         if position > self.position:
-            raise ValueError(
-                f'{self._dir} holds {self.position} vector steps, {position} are needed'
+            raise UserError(
+                f'{self._dir} holds {self.position} vector steps and the checkpoint needs '
+                f'{position}: files were removed or damaged; start in a new directory'
             )
         self.close()
         for first, path in self._segments():

@@ -15,7 +15,6 @@ not, the one before is used.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -156,13 +155,14 @@ class RunDir:
             replace_dir(tmp, final)
         except Exception as e:
             shutil.rmtree(tmp, ignore_errors=True)
-            if is_storage_error(e):
-                raise UserError(
-                    f'the checkpoint at {env_steps} env steps could not be written to '
-                    f'{final.parent}: {storage_reason(e)}; make room and run the same command: '
-                    'it goes on from the checkpoint before'
-                ) from e
-            raise
+            reason = cli.storage_failure(e)
+            if reason is None:
+                raise
+            raise UserError(
+                f'the checkpoint at {env_steps} env steps could not be written to '
+                f'{final.parent}: {reason}; make room and run the same command: it goes on from '
+                'the checkpoint before'
+            ) from e
         kept = self._checkpoints()
         for path in kept[:-_KEPT_CHECKPOINTS]:
             shutil.rmtree(path)
@@ -246,18 +246,6 @@ def _sync_dir(path: pathlib.Path):
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def is_storage_error(error: Exception) -> bool:
-    """Whether the disk, not the program, is at fault."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
-    return 'No space left' in str(error) or 'Disk quota' in str(error)
-
-
-def storage_reason(error: Exception) -> str:
-    """A few words on a storage error."""
-    return getattr(error, 'strerror', None) or 'no space left on device'
 
 
 @contextlib.contextmanager

@@ -109,7 +109,13 @@ class Session:
         }
 
     def _restore(self, variables: str, state: dict) -> dict:
-        self._checkpoint_objects.read(variables).assert_existing_objects_matched()
+        try:
+            self._checkpoint_objects.read(variables).assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError) as e:
+            raise UserError(
+                f'the checkpoint {variables} was written by another version of this program: go '
+                'on with that version, or start in a new directory'
+            ) from e
         self.statistics.restore(state['statistics'])
         self.learning_start_env_steps = state['learning_start_env_steps']
         self._best = state['best']
@@ -141,10 +147,10 @@ class Session:
         with run_dir.stop_on_signal() as stop_requested, contextlib.closing(self._progress):
             self._metrics: list[loops.TrainMetrics] = []
             self._logged = (int(self.env_steps), time.perf_counter())
+            self._wall_began = time.perf_counter() - self._wall_seconds
             while (count := int(self.env_steps)) < self._plan.num_env_steps:
-                began = time.perf_counter()
                 metrics = turn()
-                self._wall_seconds += time.perf_counter() - began
+                self._wall_seconds = time.perf_counter() - self._wall_began
                 if metrics is not None:
                     self._check_finite(metrics)
                     self._metrics.append(metrics)

@@ -1,5 +1,6 @@
 """Every driver's manners: help at once, bad input in one line, exit code 2."""
 
+import errno
 import subprocess
 import sys
 import time
@@ -74,3 +75,32 @@ def test_bad_flags_are_one_clear_line(tmp_path, capsys):
     assert '--episodes=0' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--episodes=0')
     assert '--epsilon=2' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--epsilon=2')
     assert 'end in .gif' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--video=a.mp4')
+
+
+@pytest.mark.parametrize(
+    'failure',
+    [
+        OSError(errno.ENOSPC, 'No space left on device', '/runs/a/replay/000000000000.rows'),
+        RuntimeError('INTERNAL: /runs/a/policy/saved_model.pb; No space left on device'),
+    ],
+)
+def test_a_full_disk_is_one_clear_line(tmp_path, capsys, monkeypatch, failure):
+    from pipelines import session
+
+    def fail(*args):
+        raise failure
+
+    monkeypatch.setattr(session.Session, 'train', fail)
+    error = fails(capsys, train_ddqn, f'--root_dir={tmp_path}')
+    assert 'No space left on device; make room and run the same command' in error
+
+
+def test_a_bug_is_no_users_error(tmp_path, monkeypatch):
+    from pipelines import session
+
+    def fail(*args):
+        raise ValueError('a bug')
+
+    monkeypatch.setattr(session.Session, 'train', fail)
+    with pytest.raises(ValueError, match='a bug'):
+        train_ddqn.main(['driver', f'--root_dir={tmp_path}'])

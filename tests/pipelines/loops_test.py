@@ -114,8 +114,6 @@ def test_episode_statistics_by_hand():
         ([7, 2], [LAST, LAST]),
     ]:
         statistics.add(np.array(reward, float), np.array(kind))
-    assert statistics.pop_finished() == [(5.0, 1), (2.0, 2), (7.0, 1), (4.0, 2)]
-    assert statistics.pop_finished() == []
     assert statistics.num_episodes == 4 and list(statistics.last_returns) == [7.0, 4.0]
     restored = loops.EpisodeStatistics(2, window=2)
     restored.restore(statistics.state())

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import replay_log
+from pipelines.cli import UserError
 
 
 def step(i):
@@ -60,7 +61,7 @@ def test_truncating_and_appending_again(tmp_path_factory, total, keep, more, seg
 def test_a_log_that_ends_early_is_not_taken_for_whole(tmp_path, monkeypatch):
     log = make(tmp_path, monkeypatch)
     log.append(step(0))
-    with pytest.raises(ValueError, match='holds 1 vector steps, 2 are needed'):
+    with pytest.raises(UserError, match='holds 1 vector steps and the checkpoint needs 2'):
         log.truncate(2)
 
 

@@ -1,0 +1,61 @@
+"""Resident memory of the replay per stored transition, with real CartPole rows.
+
+    python -m benchmarks.replay_memory --transitions_per_item=16
+
+What `replay.py` counts for an item beside its rows comes from here.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+
+import psutil
+import tensorflow as tf
+from absl import app, flags
+from tf_agents.policies import random_tf_policy
+from tf_agents.specs import tensor_spec
+
+from envs import suite
+from pipelines import loops
+from pipelines.replay import Replay
+
+_PER_ITEM = flags.DEFINE_integer('transitions_per_item', 16, 'The item layout.')
+_ENV_NAME = flags.DEFINE_string('env_name', 'CartPole-v1', 'What is stored.')
+_TRANSITIONS = flags.DEFINE_integer('transitions', 500_000, 'How many.')
+
+_NUM_ENVS = 16
+
+
+def main(_) -> None:
+    """Fills a replay by random play and prints what it takes."""
+    env = suite.load(_ENV_NAME.value, _NUM_ENVS)
+    policy = random_tf_policy.RandomTFPolicy(
+        tensor_spec.from_spec(env.time_step_spec()), tensor_spec.from_spec(env.action_spec())
+    )
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Replay(
+            policy.collect_data_spec, _NUM_ENVS, 3, 8192, pathlib.Path(directory),
+            capacity_transitions=_TRANSITIONS.value, transitions_per_item=_PER_ITEM.value,
+        ) as replay,
+    ):  # fmt: skip
+        statistics = loops.EpisodeStatistics(_NUM_ENVS)
+        env_steps = tf.Variable(0, dtype=tf.int64)
+        collector = loops.Collector(env, policy, replay, statistics, env_steps)
+        collector.reset(0)
+        collector.run(100)
+        process = psutil.Process()
+        before, stored = process.memory_info().rss, replay.num_transitions
+        collector.run(_TRANSITIONS.value // _NUM_ENVS)
+        replay.flush()
+        grown = process.memory_info().rss - before
+        count = replay.num_transitions - stored
+    print(
+        f'{count:,} transitions of {replay.codec.row_bytes} bytes, {_PER_ITEM.value} per item: '
+        f'{grown / count:.0f} bytes each resident; expected {replay.expected_bytes / count:.0f}'
+    )
+
+
+if __name__ == '__main__':
+    app.run(main)
