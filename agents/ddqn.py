@@ -60,8 +60,8 @@ class QLearningAgent(tf_agent.TFAgent):
         *,
         double: bool,
         target: str,
-        tau: float | None = None,
-        target_update_period_train_steps: int | None = None,
+        tau: float = 0.005,
+        target_update_period_train_steps: int = 1_000,
         loss: str = 'huber',
         gradient_clip_norm: float | None = None,
         epsilon: float | LearningRateSchedule = 0.05,
@@ -77,8 +77,8 @@ class QLearningAgent(tf_agent.TFAgent):
           env_steps: int64 [], the environment steps so far; epsilon follows it.
           double: choose a* with theta (Double DQN) or with theta- (DQN).
           target: 'none', 'soft' or 'hard'.
-          tau: in (0, 1], for 'soft' and only for it.
-          target_update_period_train_steps: >= 1, for 'hard' and only for it.
+          tau: in (0, 1], the rate of target 'soft'.
+          target_update_period_train_steps: >= 1, between the copies of target 'hard'.
           loss: 'mse' (error squared) or 'huber' (half of it within 1, linear beyond).
           gradient_clip_norm: the gradient's largest global norm; None for no limit.
           epsilon: the share of random actions while collecting, a number or a schedule
@@ -86,10 +86,10 @@ class QLearningAgent(tf_agent.TFAgent):
           name: of the module.
 
         Raises:
-          ConfigError: a value out of its range, or one that the chosen target never uses.
+          ConfigError: a value out of its range.
         """
         tf.Module.__init__(self, name=name)
-        _check(target, tau, target_update_period_train_steps, loss, gradient_clip_norm)
+        _check(target, tau, target_update_period_train_steps, loss, gradient_clip_norm, epsilon)
         self._q_network = q_network
         q_network.create_variables()
         self._target_q_network = q_network
@@ -132,6 +132,10 @@ class QLearningAgent(tf_agent.TFAgent):
 
     def _initialize(self):
         self._copy_to_target()
+        # A checkpoint read before the optimizer's variables exist would not reach them, and one
+        # written before then would lack them.
+        _ = self._optimizer.iterations
+        self._optimizer._create_all_weights(self._q_network.trainable_variables)
 
     def _copy_to_target(self):
         pairs = zip(self._q_network.variables, self._target_q_network.variables, strict=True)
@@ -187,7 +191,7 @@ class QLearningAgent(tf_agent.TFAgent):
                 target.assign_add(self._tau * (online - target))
 
 
-def _check(target, tau, period, loss, clip_norm):
+def _check(target, tau, period, loss, clip_norm, epsilon):
     def fail(parameter, value, cure):
         raise errors.ConfigError(f'QLearningAgent.{parameter} = {value!r}: {cure}')
 
@@ -195,17 +199,11 @@ def _check(target, tau, period, loss, clip_norm):
         raise errors.ConfigError(f'train_ddqn.target = {target!r}: must be one of {TARGETS}')
     if loss not in LOSSES:
         fail('loss', loss, f'must be one of {tuple(LOSSES)}')
-    if target == 'soft' and (tau is None or not 0.0 < tau <= 1.0):
-        fail('tau', tau, "target 'soft' needs a rate in (0, 1]")
-    if target != 'soft' and tau is not None:
-        fail('tau', tau, f"target {target!r} never uses it: remove it, or choose 'soft'")
-    if target == 'hard' and (period is None or period < 1):
-        fail('target_update_period_train_steps', period, "target 'hard' needs a count >= 1")
-    if target != 'hard' and period is not None:
-        fail(
-            'target_update_period_train_steps',
-            period,
-            f"target {target!r} never uses it: remove it, or choose 'hard'",
-        )
+    if not 0.0 < tau <= 1.0:
+        fail('tau', tau, 'must be in (0, 1]')
+    if not isinstance(period, int) or period < 1:
+        fail('target_update_period_train_steps', period, 'must be a whole number >= 1')
     if clip_norm is not None and clip_norm <= 0:
         fail('gradient_clip_norm', clip_norm, 'must be positive, or None')
+    if not callable(epsilon) and not 0.0 <= epsilon <= 1.0:
+        fail('epsilon', epsilon, 'must be between 0 and 1, or a schedule')

@@ -65,6 +65,13 @@ class _EncodeObservation(tf.keras.layers.Layer):
         return features / 255.0 if self._spec.dtype == tf.uint8 else features
 
 
+def _check_units(name: str, units: Sequence[int]):
+    if isinstance(units, int) or any(not isinstance(n, int) or n < 1 for n in units):
+        raise errors.ConfigError(
+            f'{name} = {units}: must be whole numbers >= 1, one per layer, such as (64, 64)'
+        )
+
+
 @gin.configurable
 def mlp_torso(
     observation_spec: tf.TensorSpec,
@@ -77,8 +84,7 @@ def mlp_torso(
     float32 observations are taken as they are, uint8 is divided by 255, a single integer
     becomes a one-hot vector.
     """
-    if any(n < 1 for n in units):
-        raise errors.ConfigError(f'mlp_torso.units = {units}: every layer needs at least 1 unit')
+    _check_units('mlp_torso.units', units)
     return tf.keras.Sequential(
         [_EncodeObservation(observation_spec), *_dense_stack(units, compute_dtype)]
     )
@@ -139,7 +145,6 @@ class _QNetwork(network.Network):
         raise NotImplementedError
 
 
-@gin.configurable
 class PlainQNetwork(_QNetwork):
     """Torso, then one linear layer to the Q-values."""
 
@@ -171,7 +176,6 @@ def dueling_aggregation(value: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
     return value + advantage - tf.reduce_mean(advantage, axis=1, keepdims=True)
 
 
-@gin.configurable
 class DuelingQNetwork(_QNetwork):
     """Torso, then a value and an advantage stream, each with hidden layers of its own."""
 
@@ -182,7 +186,7 @@ class DuelingQNetwork(_QNetwork):
         torso=mlp_torso,
         compute_dtype='float32',
         name='DuelingQNetwork',
-        stream_units: Sequence[int] = (128,),
+        stream_units: Sequence[int] = (64,),
     ):
         """As `PlainQNetwork`; `stream_units`: hidden layers of each of the two streams."""
         super().__init__(observation_spec, action_spec, torso, compute_dtype, name)
@@ -199,3 +203,31 @@ class DuelingQNetwork(_QNetwork):
 
     def _head(self, features):
         return dueling_aggregation(*self.value_and_advantage(features))
+
+
+@gin.configurable
+def make_q_network(
+    observation_spec: tf.TensorSpec,
+    action_spec: tf.TensorSpec,
+    dueling: bool,
+    *,
+    torso: TorsoFactory = mlp_torso,
+    stream_units: Sequence[int] = (64,),
+    compute_dtype: str = 'float32',
+) -> PlainQNetwork | DuelingQNetwork:
+    """The Q-network that `dueling` chooses; `stream_units` matter to a dueling one alone.
+
+    Raises:
+      ConfigError: a layer without units, an unknown compute_dtype, or actions that are not
+        discrete.
+    """
+    _check_units('make_q_network.stream_units', stream_units)
+    if compute_dtype not in ('float32', 'bfloat16'):
+        raise errors.ConfigError(
+            f"make_q_network.compute_dtype = {compute_dtype!r}: must be 'float32' or 'bfloat16'"
+        )
+    if not dueling:
+        return PlainQNetwork(observation_spec, action_spec, torso, compute_dtype)
+    return DuelingQNetwork(
+        observation_spec, action_spec, torso, compute_dtype, stream_units=stream_units
+    )

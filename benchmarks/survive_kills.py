@@ -46,6 +46,16 @@ def _last_row(root_dir: pathlib.Path) -> dict[str, int]:
     return {name: int(rows[-1][name]) for name in _COUNTERS}
 
 
+def _checkpoint_counters(root_dir: pathlib.Path) -> dict[str, int]:
+    newest = max(root_dir.glob('checkpoints/*/manifest.json')).with_name('state.json')
+    state = json.loads(newest.read_text())
+    return {
+        'env_steps': state['env_steps'],
+        'train_steps': state['train_steps'],
+        'episodes': state['statistics']['num_episodes'],
+    }
+
+
 def _went_on(output: str) -> tuple[int, int]:
     """(env steps, transitions in replay) that a run said it went on from."""
     found = re.search(r'going on from ([\d,]+) env steps with ([\d,]+) transitions', output)
@@ -60,6 +70,7 @@ def main(_) -> None:
     rng = random.Random(_RANDOM_SEED.value)
     lost = []
     killed_at: dict[str, int] | None = None
+    kept: dict[str, int] = {}
     for attempt in range(4):
         process = _start(root_dir)
         if attempt < 3:
@@ -75,13 +86,18 @@ def main(_) -> None:
                 f'killed at {killed_at["env_steps"]:,} env steps (last row written), went on from '
                 f'{steps:,} with {transitions:,} transitions in replay'
             )
-            if not 0 <= killed_at['env_steps'] - steps <= _CHECKPOINT_INTERVAL + _TURN:
-                lost.append(f'{killed_at["env_steps"] - steps} env steps')
+            if steps != kept['env_steps']:
+                lost.append(f'the checkpoint at {kept["env_steps"]} env steps')
+            for name in _COUNTERS:  # one train step per env step, and never more episodes
+                back = killed_at[name] - kept[name]
+                if not back <= _CHECKPOINT_INTERVAL + _TURN:
+                    lost.append(f'{back} {name}')
             if abs(expected - transitions) > _CHECKPOINT_INTERVAL + _TURN:
                 lost.append(f'{expected - transitions} transitions')
         if attempt < 3:
-            assert process.returncode == -signal.SIGKILL, output
-            killed_at = _last_row(root_dir)
+            if process.returncode != -signal.SIGKILL:
+                sys.exit(f'the run was over before it was killed: raise --num_env_steps\n{output}')
+            killed_at, kept = _last_row(root_dir), _checkpoint_counters(root_dir)
         elif process.returncode != 0:
             lost.append(f'the end: {output}')
     with open(root_dir / 'progress.csv', newline='') as f:

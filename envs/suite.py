@@ -25,10 +25,13 @@ if 'Taxi-v3' not in gym.registry:
         max_episode_steps=200,
     )
 
+# For ids that set none: a policy may run in circles, and its evaluation must end.
+_DEFAULT_TIME_LIMIT_ENV_STEPS = 1_000
+
 VectorWrapper = Callable[[gym.vector.VectorEnv], gym.vector.VectorEnv]
 
 
-@gin.configurable
+@gin.configurable('load_environment')  # TF-Agents has several `load`s
 def load(
     env_name: str,
     num_envs: int,
@@ -37,6 +40,8 @@ def load(
     render_mode: str | None = None,
 ) -> GymnasiumEnv:
     """Makes `num_envs` copies of `env_name`, natively vectorised where Gymnasium can.
+
+    An id without a time limit is cut (truncated, not terminated) after 1 000 steps.
 
     Args:
       env_name: a Gymnasium id, such as 'CartPole-v1'.
@@ -49,10 +54,11 @@ def load(
       EnvError: no such id (the nearest are named), a missing dependency, unsupported
         spaces, or num_envs < 1.
     """
-    if num_envs < 1:
-        raise errors.EnvError(f'num_envs = {num_envs}: at least 1 environment is needed')
+    if not isinstance(num_envs, int) or num_envs < 1:
+        raise errors.EnvError(f'num_envs = {num_envs}: must be a whole number, at least 1')
     spec = _spec(env_name)
     spec.disable_env_checker = True
+    spec.max_episode_steps = spec.max_episode_steps or _DEFAULT_TIME_LIMIT_ENV_STEPS
     native = spec.vector_entry_point is not None and not spec.additional_wrappers
     # A time limit is given to native environments as an argument, to the others as a wrapper.
     mode = 'vector_entry_point' if native and render_mode is None else 'sync'
@@ -90,6 +96,8 @@ def _spec(env_name: str) -> gym.envs.registration.EnvSpec:
         pass
     else:
         gym.register_envs(ale_py)
+    if not isinstance(env_name, str):
+        raise errors.EnvError(f'env_name = {env_name!r}: must be a Gymnasium id')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:

@@ -77,9 +77,12 @@ def storage_failure(error: Exception) -> str | None:
 
 def _fail(error: Exception | str) -> int:
     # gin adds lines about which configurable was being called; the first line is ours.
-    first_line = str(error).strip().split('\n')[0]
-    print(f'error: {first_line}', file=sys.stderr)
+    print(f'error: {_first_line(error)}', file=sys.stderr)
     return 2
+
+
+def _first_line(error: Exception | str) -> str:
+    return str(error).strip().split('\n')[0]
 
 
 def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
@@ -103,9 +106,31 @@ def _flag_help(flag_values: flags.FlagValues) -> str:
 
 
 def check_positive(name: str, value: float) -> None:
-    """Raises a UserError that names the parameter where `value` <= 0."""
-    if value <= 0:
-        raise UserError(f'{name} = {value}: must be positive')
+    """Raises a UserError that names the parameter where `value` is no number > 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise UserError(f'{name} = {value!r}: must be a positive number')
+
+
+def check_count(name: str, value: int) -> None:
+    """Raises a UserError that names the parameter where `value` is no whole number >= 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f'{name} = {value!r}: must be a whole number, at least 1')
+
+
+@contextlib.contextmanager
+def values_come_from_gin() -> Iterator[None]:
+    """While everything is being made: a TypeError or ValueError is a bad value's."""
+    try:
+        yield
+    except (TypeError, ValueError) as e:
+        from agents.errors import ConfigError
+        from envs.errors import EnvError
+
+        if isinstance(e, ConfigError | EnvError):
+            raise
+        where = re.search(r"In call to configurable '(\w+)'", str(e))
+        name = f' of {where.group(1)}' if where else ''
+        raise UserError(f'gin: a value{name} does not fit: {_first_line(e)}') from e
 
 
 def parse_gin(gin_file: str | None, bindings: Sequence[str]) -> None:
@@ -124,13 +149,35 @@ def parse_gin(gin_file: str | None, bindings: Sequence[str]) -> None:
             shipped = ', '.join(sorted(p.name for p in (_PACKAGE_DIR / 'configs').glob('*.gin')))
             raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
     gin.add_config_file_search_path(str(_PACKAGE_DIR))
-    sources = [(path, gin.parse_config_file) for path in files]
-    sources += [(binding, gin.parse_config) for binding in bindings]
-    for source, parse in sources:
-        try:
-            parse(source)
-        except (ValueError, SyntaxError, TypeError, OSError) as e:
-            raise UserError(f"gin: in '{source}': {_gin_message(e)}") from e
+    for path in files:
+        _parse(gin.parse_config_file, path)
+    from_file = _all_bindings()
+    for binding in bindings:
+        _parse(gin.parse_config, binding)
+    _parse(lambda _: gin.finalize(), ' '.join(bindings) or str(gin_file))  # undefined macros
+    now = _all_bindings()
+    replaced = [value for name, value in from_file.items() if now[name] != value]
+    _orphans.clear()
+    _orphans.update(
+        name
+        for name in from_file
+        if any('@' + name.rpartition('.')[0] in value for value in replaced)
+    )
+
+
+# What the file says of things that the command line has put something else in the place of.
+_orphans: set[str] = set()
+
+
+def _parse(parse: Callable[[str], object], source: str):
+    try:
+        parse(source)
+    except (ValueError, SyntaxError, TypeError, KeyError, ImportError, OSError) as e:
+        raise UserError(f"gin: in '{source}': {_gin_message(e)}") from e
+
+
+def _all_bindings() -> dict[str, str]:
+    return _bindings(gin.config_str(max_line_length=10_000))
 
 
 def _gin_message(error: Exception) -> str:
@@ -156,26 +203,26 @@ def _gin_message(error: Exception) -> str:
 def check_every_binding_used() -> None:
     """Raises a UserError for a binding whose configurable was never called.
 
-    Call it when everything that will ever be made has been made.
+    What the command line has replaced is forgiven: with `adam.learning_rate=1e-3` on top of
+    a file that sets a schedule, the schedule's own bindings are no mistake. Call it when
+    everything that will ever be made has been made.
     """
     used = operative_bindings()
-    for line in _bindings(gin.config_str(max_line_length=10_000)):
-        name = line.split(' = ')[0]
-        if not any(_same_parameter(name, other) for other in used):
+    for name, value in _all_bindings().items():
+        if name not in _orphans and not any(_configured(name, other) for other in used):
             raise UserError(
-                f"gin: the binding '{line}' is used by nothing in this run: remove it, or turn "
-                'on what it configures'
+                f"gin: the binding '{name} = {value}' is used by nothing in this run: remove it, "
+                'or turn on what it configures'
             )
 
 
 def operative_bindings() -> dict[str, str]:
     """Every parameter that configured something so far: {'configurable.parameter': value}."""
-    text = gin.operative_config_str(max_line_length=10_000)
-    return dict(line.split(' = ', 1) for line in _bindings(text))
+    return _bindings(gin.operative_config_str(max_line_length=10_000))
 
 
-def _bindings(text: str) -> list[str]:
-    """The bindings of a gin config string, one string each, continuation lines joined."""
+def _bindings(text: str) -> dict[str, str]:
+    """The bindings of a gin config string, continuation lines joined."""
     joined: list[str] = []
     for line in text.split('\n'):
         if not line.strip() or line.startswith(('#', 'import')):
@@ -184,12 +231,23 @@ def _bindings(text: str) -> list[str]:
             joined[-1] += ' ' + line.strip()
         else:
             joined.append(line.replace(' = \\', ' ='))
-    return joined
+    return {name.strip(): value.strip() for name, value in (b.split(' =', 1) for b in joined)}
 
 
-def _same_parameter(a: str, b: str) -> bool:
-    """gin shortens names differently in its two listings: compare the common tail."""
-    return a == b or a.endswith('.' + b) or b.endswith('.' + a)
+def _configured(bound: str, used: str) -> bool:
+    """Whether the binding `bound` is what set the parameter `used`.
+
+    gin shortens names differently in its two listings, so that the common tail decides; a
+    binding without a scope holds in every scope.
+    """
+    bound_scope, _, bound_name = bound.rpartition('/')
+    used_scope, _, used_name = used.rpartition('/')
+    same_scope = bound_scope in ('', used_scope)
+    return same_scope and (
+        bound_name == used_name
+        or bound_name.endswith('.' + used_name)
+        or used_name.endswith('.' + bound_name)
+    )
 
 
 @contextlib.contextmanager

@@ -22,7 +22,14 @@ _POLICY_DIR = flags.DEFINE_string(
     'policy_dir', None, 'An exported policy: <root_dir>/policy.', flag_values=_FLAGS
 )
 _EPISODES = flags.DEFINE_integer('episodes', 100, 'How many to play.', flag_values=_FLAGS)
-_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the environments.', flag_values=_FLAGS)
+_SEED = flags.DEFINE_integer(
+    'seed',
+    0,
+    'Seed of the environments.',
+    lower_bound=0,
+    upper_bound=2**31 - 1,
+    flag_values=_FLAGS,
+)
 _EPSILON = flags.DEFINE_float('epsilon', 0.0, 'Share of random actions.', flag_values=_FLAGS)
 _ENV_NAME = flags.DEFINE_string(
     'env_name', None, "A Gymnasium id; the policy's own by default.", flag_values=_FLAGS

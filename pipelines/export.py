@@ -14,11 +14,13 @@ so that a server or another language needs no TimeStep.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -33,23 +35,54 @@ _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
 
 
-def export_policy(policy, directory: pathlib.Path, card: dict, observations: np.ndarray) -> None:
-    """Saves `policy` to `directory`, whole and unproven; `prove` comes next.
+@contextlib.contextmanager
+def proven_export(
+    policy, directory: pathlib.Path, card: dict, observations: np.ndarray
+) -> Iterator[LoadedPolicy]:
+    """Exports `policy` to `directory`, which appears only once it is proven.
+
+    The body of the `with` gets the reloaded policy and runs while another process proves
+    the export; leaving it waits for the verdict.
 
     Args:
       policy: a `GreedyQPolicy` whose network computes in float32.
       directory: replaced if it exists.
       card: goes into policy_card.json, with the specs and versions added.
       observations: [M, ...], as stored during training; what the proof compares on.
+
+    Raises:
+      RuntimeError: the exported policy differs from the live one, or did not load.
     """
     tmp = directory.with_name(directory.name + '.tmp')
+    _save(policy, tmp, card, observations)
+    process = subprocess.Popen(
+        [sys.executable, '-I', str(_PROOF_SCRIPT), str(tmp)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield LoadedPolicy(str(tmp))
+        out, err = process.communicate()
+    finally:
+        process.kill()
+    if process.returncode != 0:
+        raise RuntimeError(f'the policy in {tmp} failed its proof:\n{out}{err}')
+    run_dir.write_json(tmp / 'export_report.json', json.loads(out))
+    run_dir.replace_dir(tmp, directory)
+
+
+def _save(policy, directory: pathlib.Path, card: dict, observations: np.ndarray):
     saver = policy_saver.PolicySaver(policy, batch_size=None)
     saver.signatures['act'] = _act_signature(policy)
-    saver.save(str(tmp))
+    saver.save(str(directory))
     q_values, _ = policy.q_values(ts.restart(tf.constant(observations), len(observations)))
-    np.savez_compressed(tmp / 'proof.npz', observation=observations, q_values=q_values.numpy())
-    run_dir.write_json(tmp / 'policy_card.json', card | specs(policy) | {'versions': _versions()})
-    run_dir.replace_dir(tmp, directory)
+    np.savez_compressed(
+        directory / 'proof.npz', observation=observations, q_values=q_values.numpy()
+    )
+    run_dir.write_json(
+        directory / 'policy_card.json', card | specs(policy) | {'versions': _versions()}
+    )
 
 
 def _act_signature(policy):
@@ -81,46 +114,23 @@ def specs(policy_or_env) -> dict:
         time_step_spec, action_spec = time_step_spec(), action_spec()
     observation = time_step_spec.observation
     return {
-        'observation_spec': {
-            'shape': list(observation.shape),
-            'dtype': tf.as_dtype(observation.dtype).name,
-        },
-        'action_spec': {
-            'shape': list(action_spec.shape),
-            'dtype': tf.as_dtype(action_spec.dtype).name,
-            'minimum': np.asarray(action_spec.minimum).tolist(),
-            'maximum': np.asarray(action_spec.maximum).tolist(),
-        },
+        'observation_spec': _spec(observation),
+        'action_spec': _spec(action_spec),
     }
+
+
+def _spec(spec) -> dict:
+    dtype = tf.as_dtype(spec.dtype)
+    described = {'shape': list(spec.shape), 'dtype': dtype.name}
+    if dtype.is_integer and not described['shape']:  # the range is the number of values
+        described['minimum'] = int(np.min(spec.minimum))
+        described['maximum'] = int(np.max(spec.maximum))
+    return described
 
 
 def _versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return versions | {'python': sys.version.split()[0]}
-
-
-def start_proof(directory: pathlib.Path) -> subprocess.Popen:
-    """Starts the clean process that checks the export; `finish_proof` reads its verdict."""
-    return subprocess.Popen(
-        [sys.executable, '-I', str(_PROOF_SCRIPT), str(directory)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish_proof(proof: subprocess.Popen, directory: pathlib.Path) -> dict:
-    """Waits for the proof and writes export_report.json.
-
-    Raises:
-      RuntimeError: the exported policy differs from the live one, or did not load.
-    """
-    out, err = proof.communicate()
-    if proof.returncode != 0:
-        raise RuntimeError(f'the policy in {directory} failed its proof:\n{out}{err}')
-    report = json.loads(out)
-    run_dir.write_json(directory / 'export_report.json', report)
-    return report
 
 
 class LoadedPolicy:
@@ -139,8 +149,11 @@ class LoadedPolicy:
                     f"--policy_dir='{policy_dir}' holds no exported policy: {name} is missing; "
                     'a finished run has one in <root_dir>/policy'
                 )
-        self.card = json.loads((path / 'policy_card.json').read_text())
-        self._model = tf.saved_model.load(str(path))
+        try:
+            self.card = json.loads((path / 'policy_card.json').read_text())
+            self._model = tf.saved_model.load(str(path))
+        except (OSError, ValueError, tf.errors.OpError) as e:
+            raise UserError(f"--policy_dir='{policy_dir}' holds a damaged policy: {e}") from e
 
     def check_fits(self, env) -> None:
         """Raises a UserError where the environment's specs are not the policy's."""

@@ -283,12 +283,8 @@ class Turns:
           UserError: the ratio is not positive, or one vector step alone owes more train
             steps than a turn may have.
         """
+        cli.check_positive('train_ddqn.train_steps_per_env_step', train_steps_per_env_step)
         self.ratio = fractions.Fraction(train_steps_per_env_step).limit_denominator(10**6)
-        if self.ratio <= 0:
-            raise UserError(
-                f'train_ddqn.train_steps_per_env_step = {train_steps_per_env_step}: must be '
-                'positive'
-            )
         limit = max_train_steps_per_turn
         if not 1 <= limit <= MAX_TRAIN_STEPS_PER_TURN:
             raise UserError(
@@ -310,27 +306,22 @@ class Turns:
         return int(self.ratio * env_steps_since_start) - train_steps
 
 
-def evaluate(env, action_fn: ActionFn, policy_state, num_episodes: int, seed: int) -> np.ndarray:
-    """Raw returns of `num_episodes` episodes, each given to an environment beforehand.
+class Evaluator:
+    """Plays episodes that are given to environments beforehand; traced once for many calls.
 
     Environment i plays episodes i, i + num_envs, ... (the first to finish would favour
-    short episodes). The same seed and number of environments give the same episodes.
-
-    Returns:
-      float64 [num_episodes], in the episodes' order.
+    short episodes).
     """
-    return Evaluator(env, action_fn, policy_state)(num_episodes, seed)
-
-
-class Evaluator:
-    """`evaluate`, traced once for many calls."""
 
     def __init__(self, env, action_fn: ActionFn, policy_state):
         self._env = env
         self._rollout = Rollout(env, action_fn, policy_state, self._on_step)
 
     def __call__(self, num_episodes: int, seed: int) -> np.ndarray:
-        """float64 [num_episodes]; see `evaluate`."""
+        """Raw returns, float64 [num_episodes], in the episodes' order.
+
+        The same seed and number of environments give the same episodes.
+        """
         n = self._env.batch_size
         self._returns: list[list[float]] = [[] for _ in range(n)]
         self._quota = [len(range(i, num_episodes, n)) for i in range(n)]
@@ -338,7 +329,7 @@ class Evaluator:
         self._running = np.zeros(n)
         self._rollout.reset(seed)
         while self._open:
-            self._rollout.run(10_000)
+            self._rollout.run(500)
         return np.array([self._returns[k % n][k // n] for k in range(num_episodes)])
 
     def _on_step(self, before, action, after) -> bool:

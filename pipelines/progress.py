@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pathlib
+import shutil
 import sys
 
 import tensorflow as tf
@@ -22,6 +23,13 @@ COLUMNS = (
     'env_steps_per_second',
     'wall_seconds',
 )
+
+
+_TENSORBOARD_NAMES = {
+    'return_mean_100': 'reward',
+    'loss': 'avg loss',
+    'eval_return_mean': 'evaluation reward',
+}
 
 
 class Cadence:
@@ -53,11 +61,18 @@ class Progress:
         """
         self.path = directory / 'progress.csv'
         self._file = open(self.path, 'a+', newline='')  # noqa: SIM115
-        self._file.truncate(num_bytes)
+        self._file.truncate(min(num_bytes, self.path.stat().st_size))
+        self._file.seek(0)
+        kept = list(csv.DictReader(self._file))
+        self._file.seek(0, os.SEEK_END)
         self._csv = csv.DictWriter(self._file, COLUMNS)
         if num_bytes == 0:
             self._csv.writeheader()
+        # Events cannot be cut off: what is kept is written again.
+        shutil.rmtree(directory / 'tensorboard', ignore_errors=True)
         self._tensorboard = tf.summary.create_file_writer(str(directory / 'tensorboard'))
+        for row in kept:
+            self._add_to_tensorboard(row)
         self._total = num_env_steps
         self._bar = None
         if sys.stderr.isatty():
@@ -67,16 +82,14 @@ class Progress:
         """One row; keys are `COLUMNS`, with '' for what is not known."""
         self._csv.writerow({k: _short(v) for k, v in row.items()})
         self._file.flush()
-        names = {
-            'return_mean_100': 'reward',
-            'loss': 'avg loss',
-            'eval_return_mean': 'evaluation reward',
-        }
-        with self._tensorboard.as_default(step=row['env_steps']):
+        self._add_to_tensorboard(row)
+        self._show(row)
+
+    def _add_to_tensorboard(self, row: dict):
+        with self._tensorboard.as_default(step=int(row['env_steps'])):
             for name, value in row.items():
                 if name not in ('env_steps', 'wall_seconds') and value != '':
-                    tf.summary.scalar(names.get(name, name), float(value))
-        self._show(row)
+                    tf.summary.scalar(_TENSORBOARD_NAMES.get(name, name), float(value))
 
     def _show(self, row: dict):
         words = [
@@ -94,10 +107,6 @@ class Progress:
         left = (self._total - row['env_steps']) / speed if speed else 0
         words += [f'{speed:,.0f} steps/s', f'{max(0, left):.0f} s left']
         print(f'{row["env_steps"]:>9,} env steps: ' + ', '.join(words), flush=True)
-
-    def say(self, text: str) -> None:
-        """Prints a line without breaking the live one."""
-        tqdm.tqdm.write(text) if self._bar is not None else print(text, flush=True)
 
     def sync(self) -> int:
         """Makes the rows so far survive a power cut; returns the length of progress.csv."""

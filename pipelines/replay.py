@@ -46,6 +46,7 @@ _ITEM_BYTES = 760
 _CHUNK_BYTES = 750
 # Reverb warns, line after line, where many more are unconfirmed.
 _ITEMS_IN_FLIGHT = 32
+_MIN_BLOCKS_PER_SAMPLE = 32
 
 
 class ReplayStalledError(RuntimeError):
@@ -71,7 +72,7 @@ def replay_dataset(
         table=_TABLE,
         dtypes=signature.dtype,
         shapes=signature.shape,
-        # One worker, one sample ahead: deeper prefetching gives staler batches.
+        # One worker, at most two samples ahead: deeper prefetching gives staler batches.
         max_in_flight_samples_per_worker=2 * items_per_sample,
         num_workers_per_iterator=1,
         rate_limiter_timeout_ms=int(1000 * timeout_seconds),
@@ -128,10 +129,14 @@ class ReplayWriter:
         while self._next_start + self._block <= self._appended:
             age = self._appended - self._next_start  # 1: the newest row
             block = slice(-age, self._block - age or None)
-            for column, kind in zip(self._columns, self._step_types[-age], strict=True):
-                if self._starts > 1 or kind != ts.StepType.LAST:
-                    trajectory = self._writer.history[column][block]
-                    self._writer.create_item(_TABLE, priority=1.0, trajectory=trajectory)
+            kinds, next_kinds = self._step_types[-age], self._step_types[1 - age]
+            starts = (kinds != ts.StepType.LAST) & (next_kinds != ts.StepType.FIRST)
+            history = self._writer.history
+            for column, is_start in zip(self._columns, starts, strict=True):
+                if self._starts > 1 or is_start:
+                    self._writer.create_item(
+                        _TABLE, priority=1.0, trajectory=history[column][block]
+                    )
                     created += 1
                     if created % _ITEMS_IN_FLIGHT == 0:
                         self._writer.flush(timeout_ms=self._timeout_ms)
@@ -142,6 +147,16 @@ class ReplayWriter:
     def close(self) -> None:
         """Closes the stream."""
         self._writer.close()
+
+
+def _available_memory() -> int:
+    """Bytes that this process may still take, a container's limit included."""
+    available = psutil.virtual_memory().available
+    cgroup = pathlib.Path('/sys/fs/cgroup')
+    with contextlib.suppress(OSError, ValueError):  # no such file, or 'max'
+        limit = int((cgroup / 'memory.max').read_text())
+        available = min(available, limit - int((cgroup / 'memory.current').read_text()))
+    return available
 
 
 @gin.configurable
@@ -188,8 +203,8 @@ class Replay:
             ('transitions_per_item', transitions_per_item),
             ('rows_per_chunk', rows_per_chunk),
         ):
-            if value < 1:
-                raise UserError(f'Replay.{name} = {value}: must be at least 1')
+            cli.check_count(f'Replay.{name}', value)
+        cli.check_positive('Replay.stall_timeout_seconds', stall_timeout_seconds)
         if capacity_transitions < transitions_per_item:
             raise UserError(
                 f'Replay.capacity_transitions = {capacity_transitions}: must be at least '
@@ -202,6 +217,8 @@ class Replay:
         self._rows_per_chunk = rows_per_chunk
         self._items = capacity_transitions // transitions_per_item
         self._items_per_sample = -(-transitions_per_sample // transitions_per_item)
+        if transitions_per_item > 1:  # a few blocks are too alike, and short episodes' favoured
+            self._items_per_sample = max(_MIN_BLOCKS_PER_SAMPLE, self._items_per_sample)
         self._timeout_seconds = stall_timeout_seconds
         self._signature = table_signature(transitions_per_item + tail_rows, self.codec.row_bytes)
         self._log_dir = log_dir
@@ -224,7 +241,7 @@ class Replay:
         )
 
     def _check_memory(self):
-        available = psutil.virtual_memory().available
+        available = _available_memory()
         if self.expected_bytes > available:
             fits = int(self.capacity_transitions * available / self.expected_bytes)
             raise UserError(
@@ -321,7 +338,10 @@ class Replay:
     @property
     def _kept_vector_steps(self) -> int:
         block = self.transitions_per_item + self.tail_rows
-        return -(-self.capacity_transitions // self.num_envs) + block
+        rows = self.capacity_transitions
+        if self.transitions_per_item == 1:  # LAST rows are no items: at most every second row
+            rows *= 2
+        return -(-rows // self.num_envs) + block
 
     def newest_rows(self, count: int):
         """The newest `count` rows or fewer, as a nest of tensors [count, ...]."""

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pipelines import run_dir
 from pipelines.cli import UserError
 
 _SEGMENT_BYTES = 64 << 20
@@ -46,9 +47,12 @@ class ReplayLog:
         }
         path = self._dir / 'layout.json'
         if not path.exists():
-            path.write_text(json.dumps(layout))
+            run_dir.write_json(path, layout)
         elif json.loads(path.read_text()) != layout:
-            raise ValueError(f'{path} describes other rows than {layout}')
+            raise UserError(
+                f'{path} describes other rows than {layout}: it was written by another version of '
+                'this program; start in a new directory'
+            )
 
     def _segments(self) -> list[tuple[int, pathlib.Path]]:
         """(first vector step, path) of each segment, in order."""
@@ -78,6 +82,7 @@ class ReplayLog:
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
+            run_dir.sync_dir(self._dir)
 
     def truncate(self, position: int) -> None:
         """Forgets everything from `position` on.

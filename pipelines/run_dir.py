@@ -30,10 +30,12 @@ from pipelines import cli
 from pipelines.cli import UserError
 
 _KEPT_CHECKPOINTS = 2
+_OWN_NAMES = ('policy', 'config.gin', 'summary.json', 'curve.png')
 # What may change between two runs of one directory: how long, how often, how it is judged.
 _FREE_PARAMETERS = (
     'num_env_steps',
     'num_eval_episodes',
+    'num_selection_episodes',
     'eval_interval_env_steps',
     'checkpoint_interval_env_steps',
     'log_interval_env_steps',
@@ -74,11 +76,16 @@ class RunDir:
         self._lock.close()
 
     def _remove_leftovers(self):
-        for directory in (self.path, self.path / 'checkpoints'):
-            for old in directory.glob('*.old'):  # a kill between the two renames of `replace_dir`
-                if not old.with_suffix('').exists():
-                    old.rename(old.with_suffix(''))
-            for path in [*directory.glob('*.tmp'), *directory.glob('*.old')]:
+        """Mends what a kill left half done; touches nothing but what this program makes."""
+        checkpoints = self.path / 'checkpoints'
+        if not (checkpoints / 'identity.json').exists():
+            return
+        own = [*checkpoints.glob('*'), *(self.path / f'{name}.tmp' for name in _OWN_NAMES)]
+        own += [self.path / 'policy.old']
+        for path in own:
+            if path.suffix == '.old' and path.exists() and not path.with_suffix('').exists():
+                path.rename(path.with_suffix(''))  # killed between two renames of `replace_dir`
+            elif path.suffix in ('.tmp', '.old') and path.exists():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def claim(self, seed: int, num_env_steps: int) -> bool:
@@ -120,7 +127,7 @@ class RunDir:
         if not summary_path.exists():
             return True
         summary = json.loads(summary_path.read_text())
-        if summary['env_steps'] < num_env_steps:
+        if summary['num_env_steps'] < num_env_steps:
             return True
         print(
             f'{self.path} is finished: {summary["env_steps"]:,} env steps, evaluation '
@@ -176,12 +183,16 @@ class RunDir:
 
         Damaged ones are removed, and `say` is told.
         """
+        damaged = False
         for path in reversed(self._checkpoints()):
             problem = _damage(path)
             if problem is None:
                 return str(path / 'variables'), json.loads((path / 'state.json').read_text())
-            say(f'checkpoint {path.name} is damaged ({problem}): going on from the one before')
+            say(f'checkpoint {path.name} is damaged ({problem}): trying the one before')
             shutil.rmtree(path)
+            damaged = True
+        if damaged:
+            say('no whole checkpoint is left: starting anew')
         return None
 
 
@@ -236,11 +247,12 @@ def replace_dir(tmp: pathlib.Path, final: pathlib.Path) -> None:
     if final.exists():
         final.rename(old)
     tmp.rename(final)
-    _sync_dir(final.parent)
+    sync_dir(final.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sync_dir(path: pathlib.Path):
+def sync_dir(path: pathlib.Path) -> None:
+    """Makes the names in a directory survive a power cut."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -41,7 +41,7 @@ class Plan:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            cli.check_positive(field.name, getattr(self, field.name))
+            cli.check_count(f'{field.name}', getattr(self, field.name))
 
 
 class Session:
@@ -78,7 +78,7 @@ class Session:
         self._export_policy, self._replay, self.env_steps = export_policy, replay, env_steps
         self.statistics = loops.EpisodeStatistics(env.batch_size)
         self.learning_start_env_steps: int | None = None
-        self._best = {'eval_mean': float('-inf'), 'env_steps': 0}
+        self._best = {'eval_mean': float('-inf'), 'env_steps': 0, 'train_steps': 0}
         self._wall_seconds = 0.0
         self._evaluator: loops.Evaluator | None = None
         self._checkpoint_objects = tf.train.Checkpoint(
@@ -132,11 +132,12 @@ class Session:
         entropy = [self._seed, int(self.env_steps), *purpose.encode()]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] % 2**31)
 
-    def train(self, turn: Callable[[], loops.TrainMetrics | None]) -> bool:
-        """Takes turns until the run has its env steps.
+    def train(self, turn: Callable[[int], loops.TrainMetrics | None]) -> bool:
+        """Takes turns until no vector step more fits into the run's env steps.
 
         Args:
-          turn: collects, then trains; returns its metrics, None before training starts.
+          turn: collects at most so many vector steps, then trains; returns its metrics, None
+            before training starts.
 
         Returns:
           False where a signal has stopped it; a checkpoint is written in both cases.
@@ -148,8 +149,8 @@ class Session:
             self._metrics: list[loops.TrainMetrics] = []
             self._logged = (int(self.env_steps), time.perf_counter())
             self._wall_began = time.perf_counter() - self._wall_seconds
-            while (count := int(self.env_steps)) < self._plan.num_env_steps:
-                metrics = turn()
+            while vector_steps_left := self._vector_steps_left():
+                metrics = turn(vector_steps_left)
                 self._wall_seconds = time.perf_counter() - self._wall_began
                 if metrics is not None:
                     self._check_finite(metrics)
@@ -157,17 +158,20 @@ class Session:
                 self._after_turn(int(self.env_steps))
                 if stop_requested():
                     break
-            stopped = count < self._plan.num_env_steps and stop_requested()
             self._save_checkpoint()
-        if stopped and int(self.env_steps) < self._plan.num_env_steps:
+        if self._vector_steps_left():
             print(
                 f'stopped at {int(self.env_steps):,} env steps; the same command goes on from there'
             )
             return False
         return True
 
+    def _vector_steps_left(self) -> int:
+        """How many surely fit: each is at most one env step per environment."""
+        return (self._plan.num_env_steps - int(self.env_steps)) // self._env.batch_size
+
     def _after_turn(self, count: int):
-        finished = count >= self._plan.num_env_steps
+        finished = not self._vector_steps_left()
         evaluation: float | str = ''
         if self._cadences['eval'].due(count) or finished:
             evaluation = self._evaluate(count)
@@ -195,7 +199,8 @@ class Session:
             )
         mean = float(self._evaluator(episodes, self.derived_seed('selection')).mean())
         if mean >= self._best['eval_mean']:
-            self._best = {'eval_mean': mean, 'env_steps': count}
+            train_steps = int(self._agent.train_step_counter)
+            self._best = {'eval_mean': mean, 'env_steps': count, 'train_steps': train_steps}
             pairs = zip(self._export_policy.variables(), policy.variables(), strict=True)
             for best, online in pairs:
                 best.assign(online)
@@ -240,28 +245,32 @@ class Session:
         """Exports the best policy, proves and evaluates the export, and writes the summary.
 
         Raises:
+          UserError: training never started.
           RuntimeError: the export failed its proof.
         """
+        if not int(self._agent.train_step_counter):
+            raise UserError(
+                f'training never started within {int(self.env_steps):,} env steps: lower '
+                'min_replay_transitions or raise num_env_steps (a step can be sampled once a few '
+                'more have followed it in its environment)'
+            )
         policy_dir = self._run.path / 'policy'
         card = {
             'env_name': self._env.name,
             'action_meanings': suite.action_meanings(self._env.name),
             'agent': self._agent_name,
             'seed': self._seed,
-            'chosen_at_env_steps': self._best['env_steps'],
+            'env_steps': self._best['env_steps'],
+            'train_steps': self._best['train_steps'],
             'selection_mean': self._best['eval_mean'],
-            'env_steps': int(self.env_steps),
-            'train_steps': int(self._agent.train_step_counter),
+            'run_env_steps': int(self.env_steps),
             'config': cli.operative_bindings(),
         }
         observations = self._replay.newest_rows(256).observation.numpy()
-        export.export_policy(self._export_policy, policy_dir, card, observations)
-        proof = export.start_proof(policy_dir)  # another process: evaluate meanwhile
-        policy = export.LoadedPolicy(str(policy_dir))
-        episodes = self._plan.num_eval_episodes
-        env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
-        returns = loops.Evaluator(env, policy.action, ())(episodes, self.derived_seed('final'))
-        export.finish_proof(proof, policy_dir)
+        with export.proven_export(self._export_policy, policy_dir, card, observations) as policy:
+            episodes = self._plan.num_eval_episodes
+            env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
+            returns = loops.Evaluator(env, policy.action, ())(episodes, self.derived_seed('final'))
         progress.draw_curve(
             self._progress.path,
             self._run.path / 'curve.png',
@@ -271,12 +280,14 @@ class Session:
 
     def _write_summary(self, returns: np.ndarray, policy_dir):
         env_steps, train_steps = int(self.env_steps), int(self._agent.train_step_counter)
-        learning_env_steps = env_steps - (self.learning_start_env_steps or 0)
+        assert self.learning_start_env_steps is not None
+        learning_env_steps = env_steps - self.learning_start_env_steps
         summary = {
             'env_name': self._env.name,
             'agent': self._agent_name,
             'seed': self._seed,
             'env_steps': env_steps,
+            'num_env_steps': self._plan.num_env_steps,
             'train_steps': train_steps,
             'train_steps_per_env_step': train_steps / learning_env_steps,
             'episodes': self.statistics.num_episodes,

@@ -39,7 +39,12 @@ _GIN_BINDINGS = flags.DEFINE_multi_string(
     'gin_bindings', [], 'Wins over the file; may be given many times.', flag_values=_FLAGS
 )
 _SEED = flags.DEFINE_integer(
-    'seed', 0, 'Of networks, environments and exploration.', flag_values=_FLAGS
+    'seed',
+    0,
+    'Of networks, environments and exploration.',
+    lower_bound=0,
+    upper_bound=2**31 - 1,
+    flag_values=_FLAGS,
 )
 
 
@@ -118,27 +123,35 @@ def train_ddqn(
     from pipelines import loops, session
     from pipelines.replay import Replay
 
-    _check(num_env_steps, n_step, gamma, prioritised, batch_size, min_replay_transitions)
-    plan = session.Plan(
-        num_env_steps,
-        num_eval_episodes,
-        num_selection_episodes,
-        eval_interval_env_steps,
-        checkpoint_interval_env_steps,
-        log_interval_env_steps,
-    )
-    tf.keras.utils.set_random_seed(seed)
-    env = suite.load(env_name, num_envs)
-    turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
-    env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
-    agent, best_policy = _make_agent(env, env_steps, double, dueling, target)
-    replay = Replay(
-        agent.collect_data_spec,
-        num_envs,
-        tail_rows=n_step,
-        transitions_per_sample=turns.max_train_steps * batch_size,
-        log_dir=run.path / 'replay',
-    )
+    with cli.values_come_from_gin():
+        _check(
+            num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_replay_transitions
+        )
+        plan = session.Plan(
+            num_env_steps,
+            num_eval_episodes,
+            num_selection_episodes,
+            eval_interval_env_steps,
+            checkpoint_interval_env_steps,
+            log_interval_env_steps,
+        )
+        tf.keras.utils.set_random_seed(seed)
+        env = suite.load(env_name, num_envs)
+        turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
+        env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
+        agent, best_policy = _make_agent(env, env_steps, double, dueling, target)
+        replay = Replay(
+            agent.collect_data_spec,
+            num_envs,
+            tail_rows=n_step,
+            transitions_per_sample=turns.max_train_steps * batch_size,
+            log_dir=run.path / 'replay',
+        )
+        if min_replay_transitions > replay.capacity_transitions:
+            raise cli.UserError(
+                f'train_ddqn.min_replay_transitions = {min_replay_transitions}: more than '
+                f'Replay.capacity_transitions = {replay.capacity_transitions}'
+            )
     cli.check_every_binding_used()
     if not run.claim(seed, num_env_steps):
         return
@@ -148,6 +161,7 @@ def train_ddqn(
             run, seed, plan, env, agent, name, best_policy, replay, env_steps
         )
         training.start()
+        tf.random.set_seed(training.derived_seed('explore'))  # not the first numbers again
         collector = loops.Collector(
             env, agent.collect_policy, replay, training.statistics, env_steps
         )
@@ -162,8 +176,8 @@ def train_ddqn(
             fuse=fuse_train_steps,
         )
 
-        def turn() -> loops.TrainMetrics | None:
-            collector.run(turns.vector_steps)
+        def turn(max_vector_steps: int) -> loops.TrainMetrics | None:
+            collector.run(min(turns.vector_steps, max_vector_steps))
             if training.learning_start_env_steps is None:
                 if replay.num_transitions < min_replay_transitions:
                     return None
@@ -177,15 +191,16 @@ def train_ddqn(
             training.finish()
 
 
-def _check(num_env_steps, n_step, gamma, prioritised, batch_size, min_replay_transitions):
+def _check(num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_replay_transitions):
     """Raises a UserError for a value that no run can have."""
     for name, value in (
         ('num_env_steps', num_env_steps),
+        ('num_envs', num_envs),
         ('n_step', n_step),
         ('batch_size', batch_size),
         ('min_replay_transitions', min_replay_transitions),
     ):
-        cli.check_positive(f'train_ddqn.{name}', value)
+        cli.check_count(f'train_ddqn.{name}', value)
     if not 0.0 <= gamma <= 1.0:
         raise cli.UserError(f'train_ddqn.gamma = {gamma}: must be between 0 and 1')
     if min_replay_transitions >= num_env_steps:
@@ -207,8 +222,7 @@ def _make_agent(env, env_steps, double: bool, dueling: bool, target: str):
 
     time_step_spec = tensor_spec.from_spec(env.time_step_spec())
     action_spec = tensor_spec.from_spec(env.action_spec())
-    network_class = q_network.DuelingQNetwork if dueling else q_network.PlainQNetwork
-    network = network_class(time_step_spec.observation, action_spec)
+    network = q_network.make_q_network(time_step_spec.observation, action_spec, dueling)
     agent = ddqn.QLearningAgent(
         time_step_spec,
         action_spec,

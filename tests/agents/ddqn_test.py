@@ -158,6 +158,18 @@ def test_museum_8_initialize_makes_the_target_equal_and_apart():
             assert a is not b
 
 
+def test_a_new_agent_has_every_variable_that_a_checkpoint_keeps():
+    """The step count of the optimizer and its moments too: they are made before training."""
+    spec = tensor_spec.BoundedTensorSpec([3], tf.float32, -1.0, 1.0)
+    agent = ddqn.QLearningAgent(
+        ts.time_step_spec(spec), ACTION, q_network.PlainQNetwork(spec, ACTION), schedules.adam(),
+        tf.Variable(0, dtype=tf.int64), double=True, target='hard',
+    )  # fmt: skip
+    agent.initialize()
+    num_weights = len(agent.q_network.trainable_variables)
+    assert len(agent._optimizer.variables()) == 1 + 2 * num_weights
+
+
 def test_hard_target_copies_every_period_and_only_then():
     agent = make(target_table=TARGET, target_update_period_train_steps=3)
     for step in range(1, 7):
@@ -202,11 +214,10 @@ def test_epsilon_follows_env_steps_and_is_the_share_of_random_actions():
     ('kwargs', 'message'),
     [
         (dict(target='hrad'), "target = 'hrad'"),
-        (dict(target='soft'), 'tau = None'),
         (dict(target='soft', tau=1.5), 'tau = 1.5'),
-        (dict(target='none', tau=0.1), "'none' never uses it"),
+        (dict(target='soft', tau=0.0), 'tau = 0.0'),
         (dict(target='hard', target_update_period_train_steps=0), 'period_train_steps = 0'),
-        (dict(target='none', target_update_period_train_steps=9), "'none' never uses it"),
+        (dict(epsilon=1.5), 'epsilon = 1.5'),
         (dict(loss='hubber'), "loss = 'hubber'"),
         (dict(gradient_clip_norm=0.0), 'gradient_clip_norm = 0.0'),
     ],

@@ -175,3 +175,12 @@ def test_noisy_reward_repeats_with_its_seed():
 
     np.testing.assert_array_equal(rewards(3), rewards(3))
     assert not np.array_equal(rewards(3), rewards(4))
+
+
+def test_an_id_without_a_time_limit_is_cut_after_1000_steps():
+    """CliffWalking, always to the left: the agent stands in its corner for ever."""
+    env = suite.load('CliffWalking-v1', 1)
+    env.reset(seed=0)
+    for step in range(1, 1001):
+        time_step = env.step(np.array([3]))
+    assert step == 1000 and time_step.is_last().all() and (time_step.discount == 1.0).all()

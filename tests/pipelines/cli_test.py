@@ -39,7 +39,24 @@ BAD_TRAINING = {
     'train_dqn.gamma=0.9': "No configurable matching 'train_dqn'",
     'train_ddqn.gamma=': "in 'train_ddqn.gamma='",
     'ExponentialSchedule.rate_per_step=0.1': 'is used by nothing',
-    'QLearningAgent.tau=0.1': "target 'hard' never uses it",
+    'QLearningAgent.tau=0.0': 'QLearningAgent.tau = 0.0',
+    'QLearningAgent.epsilon=2.0': 'QLearningAgent.epsilon = 2.0',
+    'QLearningAgent.epsilon=@ExponentialSchedule()': 'a value of ExponentialSchedule does not fit',
+    "train_ddqn.batch_size='64'": "train_ddqn.batch_size = '64'",
+    'train_ddqn.batch_size=6.5': 'must be a whole number',
+    'train_ddqn.num_envs=2.5': 'train_ddqn.num_envs = 2.5',
+    'train_ddqn.num_env_steps=None': 'train_ddqn.num_env_steps = None',
+    'train_ddqn.env_name=5': 'env_name = 5',
+    "train_ddqn.train_steps_per_env_step='a'": 'train_steps_per_env_step',
+    "adam.learning_rate='a'": "'<=' not supported",
+    'mlp_torso.units=64': 'mlp_torso.units = 64',
+    'mlp_torso.units=(64.5,)': 'mlp_torso.units = (64.5,)',
+    'make_q_network.stream_units=(0,)': 'make_q_network.stream_units = (0,)',
+    "make_q_network.compute_dtype='float17'": "compute_dtype = 'float17'",
+    'Replay.stall_timeout_seconds=-1': 'stall_timeout_seconds = -1',
+    'Replay.capacity_transitions=500': 'more than Replay.capacity_transitions = 500',
+    'train_ddqn.gamma=%GAMMA': 'GAMMA',
+    'import nosuchmodule': 'nosuchmodule',
     "train_ddqn.env_name='CartPol-v1'": 'did you mean CartPole-v1',
     "train_ddqn.env_name='Pendulum-v1'": 'discrete actions',
     "train_ddqn.target='sotf'": "target = 'sotf'",
@@ -64,6 +81,7 @@ def test_a_bad_binding_is_one_clear_line(tmp_path, capsys, binding, message):
 
 def test_bad_flags_are_one_clear_line(tmp_path, capsys):
     assert 'Did you mean: seed' in fails(capsys, train_ddqn, f'--root_dir={tmp_path}', '--sed=1')
+    assert 'seed' in fails(capsys, train_ddqn, f'--root_dir={tmp_path}', '--seed=-1')
     assert '--root_dir is missing' in fails(capsys, train_ddqn)
     assert "unexpected argument 'x'" in fails(capsys, train_ddqn, f'--root_dir={tmp_path}', 'x')
     assert 'configs/ has: ' in fails(

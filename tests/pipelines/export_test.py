@@ -27,7 +27,8 @@ def export_random_policy(directory, env_name='CartPole-v1'):
     network.create_variables()
     policy = policies.GreedyQPolicy(ts.time_step_spec(spec), action_spec, network)
     observations = tensor_spec.sample_spec_nest(spec, outer_dims=[50]).numpy()
-    export.export_policy(policy, directory, {'env_name': env_name}, observations)
+    with export.proven_export(policy, directory, {'env_name': env_name}, observations):
+        assert not directory.exists()  # until it is proven
     return policy, observations
 
 
@@ -35,8 +36,7 @@ def export_random_policy(directory, env_name='CartPole-v1'):
 def test_a_policy_is_proven_in_a_clean_process(tmp_path, env_name):
     directory = tmp_path / 'policy'
     policy, observations = export_random_policy(directory, env_name)
-    report = export.finish_proof(export.start_proof(directory), directory)
-    assert report == json.loads((directory / 'export_report.json').read_text())
+    report = json.loads((directory / 'export_report.json').read_text())
     assert report['proven'] and report['observations'] == 50
     assert {'act', 'action'} <= set(report['signatures'])
     assert 'tf_agents' in report['barred_from_import']
@@ -46,15 +46,18 @@ def test_a_policy_is_proven_in_a_clean_process(tmp_path, env_name):
     assert loaded.card['action_spec']['maximum'] == NUM_ACTIONS[env_name] - 1
 
 
-def test_the_proof_fails_where_the_policy_is_another(tmp_path):
+def test_the_proof_fails_where_the_policy_is_another_and_the_old_one_stays(tmp_path):
     directory = tmp_path / 'policy'
-    export_random_policy(directory)
-    stored = dict(np.load(directory / 'proof.npz'))
-    stored['q_values'][7] = stored['q_values'][7, ::-1] + 1e-3
-    np.savez(directory / 'proof.npz', **stored)
-    with pytest.raises(RuntimeError, match='failed its proof'):
-        export.finish_proof(export.start_proof(directory), directory)
-    assert not (directory / 'export_report.json').exists()
+    policy, observations = export_random_policy(directory)
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in directory.iterdir())
+    with (
+        pytest.raises(RuntimeError, match='failed its proof'),
+        export.proven_export(policy, directory, {}, observations),
+    ):
+        stored = dict(np.load(tmp_path / 'policy.tmp' / 'proof.npz'))
+        stored['q_values'][7] = stored['q_values'][7, ::-1] + 1e-3
+        np.savez(tmp_path / 'policy.tmp' / 'proof.npz', **stored)  # while TensorFlow is imported
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in directory.iterdir()) == before
 
 
 def test_epsilon_greedy_is_random_for_its_share(tmp_path):
@@ -73,6 +76,14 @@ def test_a_policy_that_does_not_fit_is_refused(tmp_path):
     loaded.check_fits(suite.load('CartPole-v0', 1))
     with pytest.raises(UserError, match="'CartPole-v1' and does not fit 'Acrobot-v1'"):
         loaded.check_fits(suite.load('Acrobot-v1', 1))
+
+
+def test_more_states_of_the_same_type_do_not_fit(tmp_path):
+    export_random_policy(tmp_path / 'policy', 'Taxi-v3')
+    loaded = export.LoadedPolicy(str(tmp_path / 'policy'))
+    loaded.check_fits(suite.load('Taxi-v3', 1))
+    with pytest.raises(UserError, match="'maximum': 499.*'maximum': 15"):
+        loaded.check_fits(suite.load('FrozenLake-v1', 1))
 
 
 def test_a_directory_without_a_policy_is_named(tmp_path):

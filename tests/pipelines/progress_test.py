@@ -1,5 +1,7 @@
 import csv
 
+import tensorflow as tf
+
 from pipelines import progress
 
 
@@ -14,8 +16,17 @@ def test_rows_written_after_the_checkpoint_are_cut_off_on_going_on(tmp_path):
     first.add(row(20))
     first.close()
     again = progress.Progress(tmp_path, 100, at_checkpoint, start=10)
+    assert again.sync() == at_checkpoint  # a checkpoint before any new row keeps the same length
     again.add(row(15))
     again.close()
+    tags = [
+        event.step
+        for path in (tmp_path / 'tensorboard').glob('*')
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+        if value.tag == 'reward'
+    ]
+    assert tags == [10, 15]  # TensorBoard has no row twice, and none that never was
     with open(tmp_path / 'progress.csv', newline='') as f:
         assert [r['env_steps'] for r in csv.DictReader(f)] == ['10', '15']
 

@@ -91,5 +91,5 @@ def test_pruning_removes_only_whole_old_segments(tmp_path, monkeypatch):
 
 def test_a_log_of_other_rows_is_refused(tmp_path, monkeypatch):
     make(tmp_path, monkeypatch).close()
-    with pytest.raises(ValueError, match='describes other rows'):
+    with pytest.raises(UserError, match='describes other rows'):
         replay_log.ReplayLog(tmp_path, num_envs=2, row_bytes=5)

@@ -124,9 +124,12 @@ def sampled(replay, n, draws, sample=256):
     num_envs=st.integers(1, 3),
     n=st.integers(1, 4),
     per_item=st.sampled_from([1, 4, 7]),
+    rows_per_chunk=st.sampled_from([1, 4, 16]),
     capacity=st.sampled_from([28, 10_000]),
 )
-def test_what_is_sampled_is_what_was_lived(lengths, num_envs, n, per_item, capacity):
+def test_what_is_sampled_is_what_was_lived(
+    lengths, num_envs, n, per_item, rows_per_chunk, capacity
+):
     """Museums 3, 4, 5: each sample is a true consecutive piece of one episode; every stored
     transition, terminal ones included, can come up; nothing older than the capacity can."""
     life = Life(lengths, num_envs)
@@ -134,7 +137,7 @@ def test_what_is_sampled_is_what_was_lived(lengths, num_envs, n, per_item, capac
     with (
         tempfile.TemporaryDirectory() as directory,
         make(
-            directory, num_envs, n, transitions_per_item=per_item, rows_per_chunk=per_item,
+            directory, num_envs, n, transitions_per_item=per_item, rows_per_chunk=rows_per_chunk,
             capacity_transitions=capacity,
         ) as replay,
     ):  # fmt: skip
@@ -214,11 +217,15 @@ def test_restore_brings_back_what_there_was_at_the_checkpoint(tmp_path):
         assert replay.sync() == 60
 
 
-def test_restore_of_a_full_replay_fills_only_the_capacity(tmp_path):
-    with make(tmp_path, capacity_transitions=40) as replay:
-        fill(replay, Life([5], 1), 200)
+@pytest.mark.parametrize('per_item', [1, 4])
+@pytest.mark.parametrize('length', [1, 5])
+def test_restore_of_a_full_replay_fills_the_capacity(tmp_path, per_item, length):
+    layout = dict(capacity_transitions=40, transitions_per_item=per_item)
+    with make(tmp_path, **layout) as replay:
+        fill(replay, Life([length], 1), 200)
         position, size = replay.sync(), replay.num_transitions
-    with make(tmp_path, capacity_transitions=40) as replay:
+        replay.prune(position)
+    with make(tmp_path, **layout) as replay:
         replay.restore(position)
         assert replay.num_transitions == size == 40
 

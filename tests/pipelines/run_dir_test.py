@@ -66,9 +66,11 @@ def test_a_directory_is_replaced_whole_or_put_back(tmp_path):
         (directory / 'a').write_text(text)
     # Killed between the two renames: only policy.old and policy.tmp exist.
     final.rename(tmp_path / 'policy.old')
+    (tmp_path / 'checkpoints').mkdir()
+    (tmp_path / 'checkpoints' / 'identity.json').write_text('{}')
     with run_dir.RunDir(tmp_path):
         assert (final / 'a').read_text() == 'old'
-        assert sorted(p.name for p in tmp_path.iterdir()) == ['.lock', 'policy']
+        assert sorted(p.name for p in tmp_path.iterdir()) == ['.lock', 'checkpoints', 'policy']
     tmp.mkdir()
     (tmp / 'a').write_text('new')
     run_dir.replace_dir(tmp, final)
@@ -105,3 +107,17 @@ def test_only_length_cadence_and_judging_may_change(tmp_path, monkeypatch):
             claim(seed=1)
         with pytest.raises(UserError, match='adam.epsilon was not set and is now 1'):
             claim(adam__epsilon='1')
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    others = ['thesis.tmp', 'notes.old', 'data.old', 'policy.tmp']
+    for name in others:
+        (tmp_path / name).write_text('mine')
+    with run_dir.RunDir(tmp_path):
+        pass
+    (tmp_path / 'checkpoints').mkdir()
+    (tmp_path / 'checkpoints' / 'identity.json').write_text('{}')
+    with run_dir.RunDir(tmp_path):
+        pass
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left >= {'thesis.tmp', 'notes.old', 'data.old'}
