@@ -68,7 +68,7 @@ def load(
         warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
         try:
             vector_env = gym.make_vec(spec, num_envs=num_envs, vectorization_mode=mode, **rendering)
-        except (gym.error.Error, ImportError) as e:
+        except (gym.error.Error, ImportError, TypeError) as e:
             raise errors.EnvError(f"environment '{env_name}' cannot be made: {e}") from e
     for wrap in training_wrappers:
         vector_env = wrap(vector_env)

@@ -127,7 +127,10 @@ def _record(env_name: str, action_fn, seed: int, path: str) -> int:
 
     env = suite.load(env_name, 1, training_wrappers=(), render_mode='rgb_array')
     time_step = env.reset(seed=seed)
-    frames = [env.render()[0]]
+    pictures = env.render()
+    if not pictures or pictures[0] is None:
+        raise cli.UserError(f"--video: '{env_name}' draws no rgb_array")
+    frames = [pictures[0]]
     while not time_step.is_last()[0]:
         step = action_fn(tf.nest.map_structure(tf.constant, time_step), ())
         time_step = env.step(step.action.numpy())

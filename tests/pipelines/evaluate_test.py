@@ -1,5 +1,6 @@
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from PIL import Image
@@ -63,3 +64,37 @@ def test_an_environment_that_does_not_fit_is_refused(policy_dir, capsys):
     assert 'does not fit' in capsys.readouterr().err
     assert run(policy_dir, '--json=/nowhere/at/all.json') == 2
     assert 'there is no directory' in capsys.readouterr().err
+
+
+class _Dark(gym.Env):
+    """CartPole's spaces, an episode of one step, and no pictures."""
+
+    metadata = {'render_modes': []}
+    observation_space = gym.spaces.Box(-1.0, 1.0, (4,))
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        del render_mode
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(4, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(4, np.float32), 1.0, True, False, {}
+
+    def render(self):
+        return None
+
+
+class _Darker(_Dark):
+    def __init__(self):
+        pass
+
+
+@pytest.mark.parametrize('env_class', [_Dark, _Darker])
+def test_a_video_of_what_draws_nothing_is_refused(policy_dir, tmp_path, capsys, env_class):
+    gym.register(f'{env_class.__name__}-v0', env_class)
+    flags = [f'--env_name={env_class.__name__}-v0', f'--video={tmp_path / "a.gif"}']
+    assert run(policy_dir, '--episodes=1', f'--json={tmp_path / "a.json"}', *flags) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: ') and error.count('\n') == 1
