@@ -49,7 +49,7 @@ _ITEMS_IN_FLIGHT = 32
 _MIN_BLOCKS_PER_SAMPLE = 32
 
 
-class ReplayStalledError(RuntimeError):
+class ReplayStalledError(UserError):
     """Sampling or inserting made no progress for the set time; says where it stands."""
 
 

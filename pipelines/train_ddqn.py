@@ -11,7 +11,7 @@ Run again on the same --root_dir, it goes on where it was. The most useful bindi
     train_ddqn.num_envs = 16                    train_ddqn.target = 'none'|'soft'|'hard'
     train_ddqn.num_eval_episodes = 100          train_ddqn.n_step = 3
     train_ddqn.train_steps_per_env_step = 1.0   train_ddqn.gamma = 0.99
-    mlp_torso.units = (256, 256)                adam.learning_rate = 1e-3
+    mlp_torso.units = (64, 64)                  adam.learning_rate = 1e-3
     Replay.capacity_transitions = 50000         QLearningAgent.loss = 'huber'|'mse'
 """
 
