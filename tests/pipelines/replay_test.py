@@ -230,6 +230,26 @@ def test_restore_of_a_full_replay_fills_the_capacity(tmp_path, per_item, length)
         assert replay.num_transitions == size == 40
 
 
+def test_a_writer_and_a_dataset_need_only_the_address(tmp_path):
+    """A collector and a learner that were given nothing but where the server listens."""
+    life = Life([3], 2)
+    with make(tmp_path, 2, 2) as replay:
+        writer = replay_lib.ReplayWriter(replay.address, 2, 4, 2, 4, timeout_seconds=20)
+        for _ in range(30):
+            row = life.step()
+            writer.append(replay.codec.encode(row), row.step_type)
+        writer.flush()
+        signature = replay_lib.table_signature(4 + 2, replay.codec.row_bytes)
+        dataset = replay_lib.replay_dataset(replay.address, signature, 8, timeout_seconds=20)
+        blocks = replay.codec.decode(next(iter(dataset)).data)
+        writer.close()
+        assert replay.num_transitions == 2 * 28
+    assert blocks.observation.shape == (8, 6, 3)
+    moments = blocks.observation.numpy()[..., 1:] - [0, BIG]
+    step = np.diff(moments, axis=1)  # consecutive: the next time, or the next episode's start
+    assert np.all((step == [0, 1]).all(-1) | (step == [1, -3]).all(-1))
+
+
 def test_newest_rows(tmp_path):
     with make(tmp_path, 2) as replay:
         fill(replay, Life([3], 2), 10)

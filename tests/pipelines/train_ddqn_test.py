@@ -155,6 +155,18 @@ def test_each_switch_is_one_binding_on_top_of_the_shipped_config(tmp_path, bindi
 
 
 @pytest.mark.slow
+def test_a_policy_trained_in_bfloat16_is_exported_in_float32(tmp_path):
+    flags = [*arguments(tmp_path), "--gin_bindings=make_q_network.compute_dtype='bfloat16'"]
+    assert train_ddqn.main(flags) == 0
+    assert json.loads((tmp_path / 'policy' / 'export_report.json').read_text())['proven']
+    model = tf.saved_model.load(str(tmp_path / 'policy'))
+    graph = model.signatures['act'].graph.as_graph_def()
+    nodes = [node for function in graph.library.function for node in function.node_def]
+    types = {node.attr['T'].type for node in nodes if node.op == 'MatMul'}
+    assert types == {tf.float32.as_datatype_enum}
+
+
+@pytest.mark.slow
 def test_a_stop_before_the_first_turn_ends_loses_nothing(tmp_path, monkeypatch):
     """Stopped and started again without a turn in between: the optimizer's count stays."""
     from pipelines import run_dir
