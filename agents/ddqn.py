@@ -13,11 +13,11 @@ from typing import NamedTuple
 import gin
 import tensorflow as tf
 from tf_agents.agents import tf_agent
-from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import errors, policies
+from agents import errors, frame_stack_network, policies
+from agents.q_network import QNetwork
 from agents.schedules import LearningRateSchedule
 
 TARGETS = ('none', 'soft', 'hard')
@@ -54,10 +54,12 @@ class QLearningAgent(tf_agent.TFAgent):
         self,
         time_step_spec: ts.TimeStep,
         action_spec: tf.TensorSpec,
-        q_network: network.Network,
+        q_network: QNetwork,
         optimizer: tf.keras.optimizers.Optimizer,
         env_steps: tf.Variable,
         *,
+        frame_stack: bool = False,
+        acts_on_a_copy: bool = False,
         double: bool,
         target: str,
         tau: float = 0.005,
@@ -75,6 +77,10 @@ class QLearningAgent(tf_agent.TFAgent):
           q_network: Q(s, .; theta).
           optimizer: of theta.
           env_steps: int64 [], the environment steps so far; epsilon follows it.
+          frame_stack: whether `q_network` takes stacks [K, ...] of observations; the policies
+            then stack them (see `frame_stack_network`), and training expects stacks.
+          acts_on_a_copy: the collect policy has weights of its own, renewed by `publish`, so
+            that it may act while another thread trains.
           double: choose a* with theta (Double DQN) or with theta- (DQN).
           target: 'none', 'soft' or 'hard'.
           tau: in (0, 1], the rate of target 'soft'.
@@ -93,9 +99,14 @@ class QLearningAgent(tf_agent.TFAgent):
         self._q_network = q_network
         q_network.create_variables()
         self._target_q_network = q_network
-        if target != 'none':
+        if target == 'hard':
+            self._target_q_network = q_network.copy_for_use('TargetQNetwork')
+        elif target == 'soft':  # a moving average needs float32
             self._target_q_network = q_network.copy(name='TargetQNetwork')
             self._target_q_network.create_variables()
+        self._acting_q_network = q_network
+        if acts_on_a_copy:
+            self._acting_q_network = q_network.copy_for_use('ActingQNetwork')
         self._optimizer = optimizer
         self._double, self._target, self._tau = double, target, tau
         self._period = target_update_period_train_steps
@@ -103,24 +114,29 @@ class QLearningAgent(tf_agent.TFAgent):
         self._clip_norm = gradient_clip_norm
         self._epsilon_schedule = epsilon
         self._env_steps = env_steps
+        acting, collecting = q_network, self._acting_q_network
+        if frame_stack:
+            stacked = frame_stack_network.FrameStackNetwork
+            acting = stacked(time_step_spec.observation, q_network)
+            collecting = stacked(time_step_spec.observation, self._acting_q_network)
         super().__init__(
             time_step_spec,
             action_spec,
-            policy=policies.GreedyQPolicy(time_step_spec, action_spec, q_network),
+            policy=policies.GreedyQPolicy(time_step_spec, action_spec, acting),
             collect_policy=policies.EpsilonGreedyQPolicy(
-                time_step_spec, action_spec, q_network, self.epsilon
+                time_step_spec, action_spec, collecting, self.epsilon
             ),
             train_sequence_length=None,
             train_step_counter=tf.Variable(0, dtype=tf.int64, name='train_steps'),
         )
 
     @property
-    def q_network(self) -> network.Network:
+    def q_network(self) -> QNetwork:
         """The online network, theta."""
         return self._q_network
 
     @property
-    def target_q_network(self) -> network.Network:
+    def target_q_network(self) -> QNetwork:
         """theta-; the online network itself where target is 'none'."""
         return self._target_q_network
 
@@ -132,16 +148,23 @@ class QLearningAgent(tf_agent.TFAgent):
 
     def _initialize(self):
         self._copy_to_target()
+        self.publish()
         # A checkpoint read before the optimizer's variables exist would not reach them, and one
         # written before then would lack them.
         _ = self._optimizer.iterations
         self._optimizer._create_all_weights(self._q_network.trainable_variables)
 
+    def publish(self) -> None:
+        """Gives the collect policy the newest weights."""
+        self._copy_to(self._acting_q_network)
+
     def _copy_to_target(self):
-        pairs = zip(self._q_network.variables, self._target_q_network.variables, strict=True)
-        for online, target in pairs:
-            if target is not online:
-                target.assign(online)
+        self._copy_to(self._target_q_network)
+
+    def _copy_to(self, network):
+        for online, copy in zip(self._q_network.variables, network.variables, strict=True):
+            if copy is not online:
+                copy.assign(tf.cast(online, copy.dtype))
 
     def targets(self, transition: trajectory.Transition) -> tf.Tensor:
         """float32 [B]: y for each transition, with no gradient."""

@@ -29,6 +29,8 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
+from agents.frame_stack_network import stack_rows
+
 
 class NStepReturns(NamedTuple):
     """What an n-step transition needs beside observations; each [I, L]."""
@@ -65,10 +67,26 @@ def n_step_returns(
     return NStepReturns(total, running_discount, bootstrap_row, continues[:, :num_starts])
 
 
-def minibatches(
-    blocks: trajectory.Trajectory, *, n: int, gamma: float, num_minibatches: int, batch_size: int
-) -> trajectory.Transition:
-    """Shuffles the transitions of sampled blocks and cuts them into full minibatches.
+class MinibatchPlan(NamedTuple):
+    """Which transitions make which minibatch; all [U, B]."""
+
+    block: tf.Tensor  # int32
+    row: tf.Tensor  # int32, of the start within the block
+    bootstrap_row: tf.Tensor  # int32
+    reward: tf.Tensor  # float32, n-step
+    discount: tf.Tensor  # float32, gamma included
+
+
+def plan_minibatches(
+    blocks: trajectory.Trajectory,
+    *,
+    lead: int,
+    n: int,
+    gamma: float,
+    num_minibatches: int,
+    batch_size: int,
+) -> MinibatchPlan:
+    """Shuffles the transitions of sampled blocks and deals them into full minibatches.
 
     Every transition of the blocks is equally likely to be at any place, and rows that
     start none are at no place; where the blocks hold fewer transitions than are wanted,
@@ -76,42 +94,65 @@ def minibatches(
 
     Args:
       blocks: [I, T, ...], of consecutive rows each.
-      n: of the n-step return; the first T - n rows of a block may start a transition.
+      lead: the first rows of a block, which start no transition (frames of later stacks).
+      n: of the n-step return; nor do the last n rows.
       gamma: the discount factor per step.
       num_minibatches: U.
       batch_size: B.
-
-    Returns:
-      A `Transition` of [U, B, ...]; `next_time_step` holds the n-step reward, the whole
-      discount (gamma included) and the bootstrap observation.
     """
-    returns = n_step_returns(blocks.step_type, blocks.reward, blocks.discount, n=n, gamma=gamma)
-    starts = tf.random.shuffle(tf.where(returns.is_transition))  # int64 [S, 2]: item, row
+    returns = n_step_returns(
+        blocks.step_type[:, lead:],
+        blocks.reward[:, lead:],
+        blocks.discount[:, lead:],
+        n=n,
+        gamma=gamma,
+    )
+    starts = tf.random.shuffle(tf.where(returns.is_transition))  # int64 [S, 2]: block, start
     wanted = num_minibatches * batch_size
     starts = tf.gather(starts, tf.range(wanted, dtype=tf.int32) % tf.shape(starts)[0])
-    item, row = tf.unstack(tf.cast(starts, tf.int32), axis=1)
-    bootstraps = tf.stack([item, tf.gather_nd(returns.bootstrap_row, starts)], axis=1)
+    block, start = tf.unstack(tf.cast(starts, tf.int32), axis=1)
 
-    def pick(tensor: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:  # -> [U, B, ...]
-        rows = tf.gather_nd(tensor, indices)
-        return tf.reshape(
-            rows, tf.concat([[num_minibatches, batch_size], tf.shape(rows)[1:]], axis=0)
-        )
+    def deal(tensor: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tensor, [num_minibatches, batch_size])
 
-    def time_step(indices, reward, discount):
+    return MinibatchPlan(
+        block=deal(block),
+        row=deal(start + lead),
+        bootstrap_row=deal(tf.gather_nd(returns.bootstrap_row, starts) + lead),
+        reward=deal(tf.gather_nd(returns.reward, starts)),
+        discount=deal(tf.gather_nd(returns.discount, starts)),
+    )
+
+
+def minibatch(
+    blocks: trajectory.Trajectory, plan: MinibatchPlan, num_frames: int | None
+) -> trajectory.Transition:
+    """The transitions of one minibatch.
+
+    Args:
+      blocks: [I, T, ...].
+      plan: of this minibatch, [B].
+      num_frames: K, observations are stacks [B, K, ...]; None, they are single.
+
+    Returns:
+      A `Transition` of [B, ...]; `next_time_step` holds the n-step reward, the whole
+      discount (gamma included) and the bootstrap observation.
+    """
+
+    def time_step(row, reward, discount):
+        rows = tf.stack([plan.block, row], axis=1)  # [B, 2]
+        seen = rows if num_frames is None else stack_rows(blocks.step_type, rows, num_frames)
         return ts.TimeStep(
-            step_type=pick(blocks.step_type, indices),
+            step_type=tf.gather_nd(blocks.step_type, rows),
             reward=reward,
             discount=discount,
-            observation=tf.nest.map_structure(lambda t: pick(t, indices), blocks.observation),
+            observation=tf.nest.map_structure(lambda t: tf.gather_nd(t, seen), blocks.observation),
         )
 
-    zero = tf.zeros([num_minibatches, batch_size])
-    starts = tf.stack([item, row], axis=1)
+    zero = tf.zeros_like(plan.reward)
+    starts = tf.stack([plan.block, plan.row], axis=1)
     return trajectory.Transition(
-        time_step=time_step(starts, zero, zero + 1.0),
-        action_step=policy_step.PolicyStep(action=pick(blocks.action, starts)),
-        next_time_step=time_step(
-            bootstraps, pick(returns.reward, starts), pick(returns.discount, starts)
-        ),
+        time_step=time_step(plan.row, zero, zero + 1.0),
+        action_step=policy_step.PolicyStep(action=tf.gather_nd(blocks.action, starts)),
+        next_time_step=time_step(plan.bootstrap_row, plan.reward, plan.discount),
     )

@@ -32,11 +32,23 @@ class GreedyQPolicy(tf_policy.TFPolicy):
         """(float32 [B, A], the next policy state)."""
         return self.q_network(time_step.observation, time_step.step_type, policy_state)
 
+    def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
+        """(`action` and all outputs of the Q-network by name, the next policy state)."""
+        if self.q_network.state_spec:
+            outputs, policy_state = self.q_network.outputs(
+                time_step.observation, time_step.step_type, policy_state
+            )
+        else:
+            outputs = self.q_network.outputs(time_step.observation)
+        return {'action': self._greedy(outputs['q_values']), **outputs}, policy_state
+
+    def _greedy(self, q_values):
+        return tf.argmax(q_values, axis=1, output_type=self.action_spec.dtype)
+
     def _action(self, time_step, policy_state, seed):
         del seed
         q_values, policy_state = self.q_values(time_step, policy_state)
-        action = tf.argmax(q_values, axis=1, output_type=self.action_spec.dtype)
-        return policy_step.PolicyStep(action, policy_state)
+        return policy_step.PolicyStep(self._greedy(q_values), policy_state)
 
     def _variables(self):
         return self.q_network.variables

@@ -1,14 +1,14 @@
 """Q-networks: observation [B, ...] in, one value per action [B, A] out.
 
-`PlainQNetwork` is a torso and a linear head. `DuelingQNetwork` splits the head into
-a value and an advantage stream (Wang et al. 2016, "Dueling network architectures for
-deep reinforcement learning", equation 9). Both share the torso's settings, so that
-dueling on or off is the only difference between two runs.
+`PlainQNetwork` is a torso and a head. `DuelingQNetwork` splits the head into a value and
+an advantage stream (Wang et al. 2016, "Dueling network architectures for deep
+reinforcement learning", equation 9). Both share the torso's settings, so that dueling on
+or off is the only difference between two runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import gin
 import numpy as np
@@ -16,78 +16,8 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
-from agents import errors
-
-TorsoFactory = Callable[[tf.TensorSpec, str], tf.keras.layers.Layer]
-
-
-def _he_normal() -> tf.keras.initializers.Initializer:
-    return tf.keras.initializers.HeNormal()
-
-
-def _dense_stack(units: Sequence[int], compute_dtype: str) -> list[tf.keras.layers.Layer]:
-    return [
-        tf.keras.layers.Dense(
-            n, activation='relu', kernel_initializer=_he_normal(), dtype=_policy(compute_dtype)
-        )
-        for n in units
-    ]
-
-
-def _policy(compute_dtype: str) -> tf.keras.mixed_precision.Policy:
-    """Weights are float32 whatever the products are computed in."""
-    name = compute_dtype if compute_dtype == 'float32' else f'mixed_{compute_dtype}'
-    return tf.keras.mixed_precision.Policy(name)
-
-
-def _linear(units: int) -> tf.keras.layers.Layer:
-    # The head computes in float32 always: its outputs are compared with each other.
-    return tf.keras.layers.Dense(units, kernel_initializer=_he_normal(), dtype='float32')
-
-
-class _EncodeObservation(tf.keras.layers.Layer):
-    """Any supported observation as float32 features [B, F]."""
-
-    def __init__(self, spec: tf.TensorSpec):
-        super().__init__(dtype='float32', autocast=False)
-        self._spec = spec
-        self._one_hot = spec.dtype.is_integer and spec.shape.rank == 0
-        if self._one_hot:
-            self._minimum = int(np.min(spec.minimum))
-            self._depth = int(np.max(spec.maximum)) - self._minimum + 1
-
-    def call(self, observation: tf.Tensor) -> tf.Tensor:
-        if self._one_hot:
-            return tf.one_hot(observation - self._minimum, self._depth)
-        batch_size = tf.shape(observation)[0]
-        num_features = int(np.prod(self._spec.shape))
-        features = tf.cast(tf.reshape(observation, [batch_size, num_features]), tf.float32)
-        return features / 255.0 if self._spec.dtype == tf.uint8 else features
-
-
-def _check_units(name: str, units: Sequence[int]):
-    if isinstance(units, int) or any(not isinstance(n, int) or n < 1 for n in units):
-        raise errors.ConfigError(
-            f'{name} = {units}: must be whole numbers >= 1, one per layer, such as (64, 64)'
-        )
-
-
-@gin.configurable
-def mlp_torso(
-    observation_spec: tf.TensorSpec,
-    compute_dtype: str = 'float32',
-    *,
-    units: Sequence[int] = (256, 256),
-) -> tf.keras.layers.Layer:
-    """Dense ReLU layers of the given `units` over the flattened (or one-hot) observation.
-
-    float32 observations are taken as they are, uint8 is divided by 255, a single integer
-    becomes a one-hot vector.
-    """
-    _check_units('mlp_torso.units', units)
-    return tf.keras.Sequential(
-        [_EncodeObservation(observation_spec), *_dense_stack(units, compute_dtype)]
-    )
+from agents import errors, torsos
+from agents.torsos import TorsoFactory
 
 
 def num_actions(action_spec: tf.TensorSpec) -> int:
@@ -109,58 +39,78 @@ def num_actions(action_spec: tf.TensorSpec) -> int:
     return int(np.max(action_spec.maximum)) + 1
 
 
-class _QNetwork(network.Network):
+class QNetwork(network.Network):
     """A torso; subclasses add the head."""
 
     def __init__(
         self,
         observation_spec: tf.TensorSpec,
         action_spec: tf.TensorSpec,
-        torso: TorsoFactory = mlp_torso,
-        compute_dtype: str = 'float32',
+        torso: TorsoFactory = torsos.mlp_torso,
+        hidden_units: Sequence[int] = (),
+        dtype_policy: str = 'float32',
         name: str | None = None,
     ):
         """Makes the network; `create_variables()` makes its weights.
 
         Args:
-          observation_spec: of one observation, without the batch.
+          observation_spec: of one observation (or one stack of them), without the batch.
           action_spec: discrete and scalar, counting from 0.
-          torso: called with (observation_spec, compute_dtype), returns the layer
+          torso: called with (observation_spec, dtype_policy), returns the layer
             observation -> features.
-          compute_dtype: 'float32' or 'bfloat16', of the torso's products. Weights and
-            outputs are float32 always.
+          hidden_units: of the layers between the features and each linear output.
+          dtype_policy: of all layers but the linear outputs, which are float32 always; see
+            `torsos`.
           name: of the network.
         """
         super().__init__(input_tensor_spec=observation_spec, state_spec=(), name=name)
         self.num_actions = num_actions(action_spec)
-        self._torso = torso(observation_spec, compute_dtype)
+        self._torso = torso(observation_spec, dtype_policy)
+        self._hidden_units, self._dtype_name = hidden_units, dtype_policy
+
+    def copy_for_use(self, name: str) -> QNetwork:
+        """A copy that computes the same, its weights kept in the dtype they are used in.
+
+        It spares the cast of every weight at every call, and can only be assigned to.
+        """
+        copy = self.copy(name=name, dtype_policy=self._dtype_name.removeprefix('mixed_'))
+        copy.create_variables()
+        return copy
+
+    def _stream(self, outputs: int) -> tf.keras.Sequential:
+        hidden = torsos.dense_stack(self._hidden_units, self._dtype_name)
+        return tf.keras.Sequential([*hidden, torsos.linear(outputs)])
 
     def call(self, observation, step_type=None, network_state=(), training=False):
         """Returns (Q-values float32 [B, A], network_state)."""
         del step_type
-        features = self._torso(observation, training=training)  # [B, F]
-        return self._head(tf.cast(features, tf.float32)), network_state
+        return self.outputs(observation, training)['q_values'], network_state
 
-    def _head(self, features: tf.Tensor) -> tf.Tensor:
+    def outputs(self, observation, training=False) -> dict[str, tf.Tensor]:
+        """`q_values` float32 [B, A], and what they are made of."""
+        return self._head(self._torso(observation, training=training))  # features [B, F]
+
+    def _head(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         raise NotImplementedError
 
 
-class PlainQNetwork(_QNetwork):
-    """Torso, then one linear layer to the Q-values."""
+class PlainQNetwork(QNetwork):
+    """Torso, hidden layers if any, and one linear layer to the Q-values."""
 
     def __init__(
         self,
         observation_spec,
         action_spec,
-        torso=mlp_torso,
-        compute_dtype='float32',
+        torso=torsos.mlp_torso,
+        hidden_units=(),
+        dtype_policy='float32',
         name='PlainQNetwork',
     ):
-        super().__init__(observation_spec, action_spec, torso, compute_dtype, name)
-        self._q_values = _linear(self.num_actions)
+        super().__init__(observation_spec, action_spec, torso, hidden_units, dtype_policy, name)
+        self._q_values = self._stream(self.num_actions)
 
     def _head(self, features):
-        return self._q_values(features)
+        return {'q_values': self._q_values(features)}
 
 
 def dueling_aggregation(value: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
@@ -176,33 +126,30 @@ def dueling_aggregation(value: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
     return value + advantage - tf.reduce_mean(advantage, axis=1, keepdims=True)
 
 
-class DuelingQNetwork(_QNetwork):
-    """Torso, then a value and an advantage stream, each with hidden layers of its own."""
+class DuelingQNetwork(QNetwork):
+    """Torso, then a value and an advantage stream, each with hidden layers of its own.
+
+    `outputs` has `value` float32 [B, 1] and `advantage` float32 [B, A] beside `q_values`,
+    as they are before their aggregation.
+    """
 
     def __init__(
         self,
         observation_spec,
         action_spec,
-        torso=mlp_torso,
-        compute_dtype='float32',
+        torso=torsos.mlp_torso,
+        hidden_units=(64,),
+        dtype_policy='float32',
         name='DuelingQNetwork',
-        stream_units: Sequence[int] = (64,),
     ):
-        """As `PlainQNetwork`; `stream_units`: hidden layers of each of the two streams."""
-        super().__init__(observation_spec, action_spec, torso, compute_dtype, name)
-        self._value_stream = tf.keras.Sequential(
-            [*_dense_stack(stream_units, 'float32'), _linear(1)]
-        )
-        self._advantage_stream = tf.keras.Sequential(
-            [*_dense_stack(stream_units, 'float32'), _linear(self.num_actions)]
-        )
-
-    def value_and_advantage(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """V float32 [B, 1] and A float32 [B, A], before their aggregation."""
-        return self._value_stream(features), self._advantage_stream(features)
+        super().__init__(observation_spec, action_spec, torso, hidden_units, dtype_policy, name)
+        self._value_stream = self._stream(1)
+        self._advantage_stream = self._stream(self.num_actions)
 
     def _head(self, features):
-        return dueling_aggregation(*self.value_and_advantage(features))
+        value, advantage = self._value_stream(features), self._advantage_stream(features)
+        q_values = dueling_aggregation(value, advantage)
+        return {'q_values': q_values, 'value': value, 'advantage': advantage}
 
 
 @gin.configurable
@@ -211,23 +158,33 @@ def make_q_network(
     action_spec: tf.TensorSpec,
     dueling: bool,
     *,
-    torso: TorsoFactory = mlp_torso,
+    torso: TorsoFactory = torsos.mlp_torso,
     stream_units: Sequence[int] = (64,),
+    plain_units: Sequence[int] = (),
     compute_dtype: str = 'float32',
 ) -> PlainQNetwork | DuelingQNetwork:
-    """The Q-network that `dueling` chooses; `stream_units` matter to a dueling one alone.
+    """The Q-network that `dueling` chooses.
+
+    Args:
+      observation_spec: of one observation, or one stack of them.
+      action_spec: discrete and scalar.
+      dueling: two streams instead of one head.
+      torso: observation -> features.
+      stream_units: hidden layers of each of the two streams of a dueling network.
+      plain_units: hidden layers between torso and head of a plain one.
+      compute_dtype: 'float32', 'bfloat16', or 'auto': bfloat16 where the machine has it.
 
     Raises:
-      ConfigError: a layer without units, an unknown compute_dtype, or actions that are not
-        discrete.
+      ConfigError: a layer without units, an unknown compute_dtype, an observation the torso
+        does not take, or actions that are not discrete.
     """
-    _check_units('make_q_network.stream_units', stream_units)
-    if compute_dtype not in ('float32', 'bfloat16'):
-        raise errors.ConfigError(
-            f"make_q_network.compute_dtype = {compute_dtype!r}: must be 'float32' or 'bfloat16'"
-        )
-    if not dueling:
-        return PlainQNetwork(observation_spec, action_spec, torso, compute_dtype)
-    return DuelingQNetwork(
-        observation_spec, action_spec, torso, compute_dtype, stream_units=stream_units
+    torsos.check_units('make_q_network.stream_units', stream_units)
+    torsos.check_units('make_q_network.plain_units', plain_units)
+    network_class = DuelingQNetwork if dueling else PlainQNetwork
+    return network_class(
+        observation_spec,
+        action_spec,
+        torso,
+        stream_units if dueling else plain_units,
+        torsos.training_policy(compute_dtype),
     )

@@ -22,6 +22,7 @@ from pipelines.replay import Replay
 
 _PER_ITEM = flags.DEFINE_integer('transitions_per_item', 16, 'The item layout.')
 _ENV_NAME = flags.DEFINE_string('env_name', 'CartPole-v1', 'What is stored.')
+_LEAD_ROWS = flags.DEFINE_integer('lead_rows', 0, 'Stacked frames less one: 3 for Atari.')
 _TRANSITIONS = flags.DEFINE_integer('transitions', 500_000, 'How many.')
 
 _NUM_ENVS = 16
@@ -36,7 +37,7 @@ def main(_) -> None:
     with (
         tempfile.TemporaryDirectory() as directory,
         Replay(
-            policy.collect_data_spec, _NUM_ENVS, 3, 8192, pathlib.Path(directory),
+            policy.collect_data_spec, _NUM_ENVS, _LEAD_ROWS.value, 3, 8192, pathlib.Path(directory),
             capacity_transitions=_TRANSITIONS.value, transitions_per_item=_PER_ITEM.value,
         ) as replay,
     ):  # fmt: skip

@@ -65,13 +65,22 @@ class GymnasiumEnv(_SeededReset):
         use NEXT_STEP autoreset.
     """
 
-    def __init__(self, vector_env: gym.vector.VectorEnv):
+    def __init__(self, vector_env: gym.vector.VectorEnv, name: str | None = None, options=None):
+        """Wraps `vector_env`.
+
+        Args:
+          vector_env: uses NEXT_STEP autoreset.
+          name: the Gymnasium id; by default the one that `vector_env` was made by.
+          options: an `AtariOptions` where the environment is an Atari game.
+        """
         super().__init__(handle_auto_reset=False)
+        self.options = options
         mode = vector_env.metadata.get('autoreset_mode')
         if mode != gym.vector.AutoresetMode.NEXT_STEP:
             raise errors.EnvError(f'autoreset mode {mode} is not supported: use NEXT_STEP')
         self._env = vector_env
-        self._name = vector_env.spec.id if vector_env.spec else type(vector_env).__name__
+        made_by = vector_env.spec.id if vector_env.spec else type(vector_env).__name__
+        self._name = name or made_by
         self._observation_spec = _observation_spec(vector_env.single_observation_space, self._name)
         self._action_spec = _action_spec(vector_env.single_action_space, self._name)
         self._action_start = getattr(vector_env.single_action_space, 'start', 0)
@@ -100,6 +109,11 @@ class GymnasiumEnv(_SeededReset):
         `info['raw_reward']`.
         """
         return self._raw_reward
+
+    @property
+    def frames_per_env_step(self) -> int:
+        """Emulated frames per environment step; 1 where nothing is skipped."""
+        return self.options.frame_skip if self.options else 1
 
     def observation_spec(self):
         return self._observation_spec
@@ -131,7 +145,8 @@ class GymnasiumEnv(_SeededReset):
         return ts.TimeStep(
             step_type=np.where(reset, _FIRST, np.where(self._done, _LAST, _MID)).astype(np.int32),
             reward=reward,
-            discount=1.0 - terminated.astype(np.float32),
+            # A wrapper may end the learner's future where the episode goes on (a lost life).
+            discount=np.asarray(info.get('discount', 1.0 - terminated), np.float32),
             observation=self._cast(observation),
         )
 

@@ -15,6 +15,15 @@ from envs import errors
 from envs import noisy_reward as noisy_reward  # registers NoisyReward with gin
 from envs.gymnasium_env import GymnasiumEnv
 
+try:
+    import ale_py
+
+    from envs import atari
+except ImportError:  # the extra `atari` is not installed
+    pass
+else:
+    gym.register_envs(ale_py)
+
 # Gymnasium 1.3 retired this id for v4, which mends two options that are off by default:
 # without them it is the same environment.
 if 'Taxi-v3' not in gym.registry:
@@ -38,10 +47,12 @@ def load(
     *,
     training_wrappers: Sequence[VectorWrapper] = (),
     render_mode: str | None = None,
+    options: dict | None = None,
 ) -> GymnasiumEnv:
     """Makes `num_envs` copies of `env_name`, natively vectorised where Gymnasium can.
 
-    An id without a time limit is cut (truncated, not terminated) after 1 000 steps.
+    An id without a time limit is cut (truncated, not terminated) after 1 000 steps. Of an
+    Atari id only the game counts: how it is played is `atari.options`.
 
     Args:
       env_name: a Gymnasium id, such as 'CartPole-v1'.
@@ -49,6 +60,7 @@ def load(
       training_wrappers: applied in order to the vector environment. They may change what
         the agent learns from; evaluation passes none.
       render_mode: None or 'rgb_array'.
+      options: of an Atari game, as a policy's card holds them; what gin configures by default.
 
     Raises:
       EnvError: no such id (the nearest are named), a missing dependency, unsupported
@@ -57,6 +69,12 @@ def load(
     if not isinstance(num_envs, int) or num_envs < 1:
         raise errors.EnvError(f'num_envs = {num_envs}: must be a whole number, at least 1')
     spec = _spec(env_name)
+    if game := _atari_game(spec):
+        chosen = atari.AtariOptions(**options) if options else atari.options()
+        vector_env = atari.make(game, num_envs, chosen)
+        for wrap in training_wrappers:
+            vector_env = wrap(vector_env)
+        return GymnasiumEnv(vector_env, env_name, chosen)
     spec.disable_env_checker = True
     spec.max_episode_steps = spec.max_episode_steps or _DEFAULT_TIME_LIMIT_ENV_STEPS
     native = spec.vector_entry_point is not None and not spec.additional_wrappers
@@ -89,13 +107,20 @@ def action_meanings(env_name: str) -> tuple[str, ...] | None:
     return _ACTION_MEANINGS.get(env_name.split('-v')[0])
 
 
+def _atari_game(spec: gym.envs.registration.EnvSpec) -> str | None:
+    """The ROM's name, such as 'space_invaders', where `spec` is an Atari game's; else None."""
+    is_atari = str(spec.entry_point).startswith('ale_py.')
+    return spec.kwargs['game'] if is_atari else None
+
+
+def emulator(env_name: str, options: dict):
+    """An `atari.Emulator` of `env_name`, an Atari id."""
+    game = _atari_game(_spec(env_name))
+    assert game is not None, env_name
+    return atari.Emulator(game, atari.AtariOptions(**options))
+
+
 def _spec(env_name: str) -> gym.envs.registration.EnvSpec:
-    try:
-        import ale_py
-    except ImportError:  # the `atari` extra is not installed
-        pass
-    else:
-        gym.register_envs(ale_py)
     if not isinstance(env_name, str):
         raise errors.EnvError(f'env_name = {env_name!r}: must be a Gymnasium id')
     with warnings.catch_warnings():
@@ -103,6 +128,9 @@ def _spec(env_name: str) -> gym.envs.registration.EnvSpec:
         try:
             return copy.deepcopy(gym.spec(env_name))
         except gym.error.Error as e:
+            if env_name.startswith('ALE/') and 'atari' not in globals():
+                hint = "pip install -c constraints.txt -e '.[atari]'"
+                raise errors.EnvError(f"environment '{env_name}' needs ale-py: {hint}") from e
             near = difflib.get_close_matches(env_name, list(gym.registry), n=3, cutoff=0.5)
             hint = f'; did you mean {", ".join(near)}?' if near else ''
             raise errors.EnvError(f"there is no environment '{env_name}'{hint}") from e

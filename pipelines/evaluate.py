@@ -69,10 +69,14 @@ def _main() -> None:
 
     policy = export.LoadedPolicy(_POLICY_DIR.value)
     env_name = _ENV_NAME.value or policy.card['env_name']
-    env = suite.load(env_name, min(_EPISODES.value, _MAX_ENVS), training_wrappers=())
+    num_envs = min(_EPISODES.value, _MAX_ENVS)
+    options = policy.card.get('env_options')
+    env = suite.load(env_name, num_envs, training_wrappers=(), options=options)
     policy.check_fits(env)
-    action_fn = policy.epsilon_greedy(_EPSILON.value, _SEED.value)
-    returns = loops.Evaluator(env, action_fn, ())(_EPISODES.value, _SEED.value)
+    evaluator = loops.Evaluator(
+        env, policy.action, policy.get_initial_state(num_envs), _EPSILON.value
+    )
+    returns = evaluator(_EPISODES.value, _SEED.value)
 
     report = {
         'policy_dir': _POLICY_DIR.value,
@@ -94,7 +98,7 @@ def _main() -> None:
         f'min {report["min"]:.2f}, max {report["max"]:.2f}\nevery return is in {json_path}'
     )
     if _VIDEO.value:
-        frames = _record(env_name, action_fn, _SEED.value, _VIDEO.value)
+        frames = _record(env_name, policy.action, _SEED.value, _VIDEO.value)
         print(f'{frames} frames are in {_VIDEO.value}')
 
 

@@ -8,8 +8,10 @@ process that can import neither tf_agents nor this project.
     policy/proof.npz                    observations, and what the live policy did
     policy/export_report.json           the proof's outcome
 
-`act` takes `observation` [B, ...] and gives `action` [B] and `q_values` float32 [B, A],
-so that a server or another language needs no TimeStep.
+`act` takes `observation` [B, ...] and gives `action` [B] and `q_values` float32 [B, A] (of
+dueling networks also `value` [B, 1] and `advantage` [B, A]), so that a server or another
+language needs no TimeStep. A policy that remembers (stacked frames) also takes `reset`,
+bool [B], true where an episode starts, and `state`, and gives the next `state`.
 """
 
 from __future__ import annotations
@@ -73,50 +75,72 @@ def proven_export(
 
 
 def _save(policy, directory: pathlib.Path, card: dict, observations: np.ndarray):
+    act, example = _act_signature(policy), _example(policy, observations)
     saver = policy_saver.PolicySaver(policy, batch_size=None)
-    saver.signatures['act'] = _act_signature(policy)
+    saver.signatures['act'] = act
     saver.save(str(directory))
-    q_values, _ = policy.q_values(ts.restart(tf.constant(observations), len(observations)))
-    np.savez_compressed(
-        directory / 'proof.npz', observation=observations, q_values=q_values.numpy()
-    )
+    live = {f'live_{name}': value.numpy() for name, value in act(**example).items()}
+    np.savez_compressed(directory / 'proof.npz', **example, **live)
     run_dir.write_json(
         directory / 'policy_card.json', card | specs(policy) | {'versions': _versions()}
     )
 
 
+def _example(policy, observations: np.ndarray) -> dict[str, np.ndarray]:
+    """Inputs of `act` for the proof: every fourth row starts an episode."""
+    example = {'observation': observations}
+    if policy.policy_state_spec:
+        count = len(observations)
+        shape, dtype = policy.policy_state_spec.shape, policy.policy_state_spec.dtype
+        state = np.random.default_rng(0).integers(0, 256, [count, *shape])
+        example['state'] = state.astype(dtype.as_numpy_dtype)
+        example['reset'] = np.arange(count) % 4 == 0
+    return example
+
+
 def _act_signature(policy):
-    spec = policy.time_step_spec.observation
+    observation_spec, state_spec = policy.time_step_spec.observation, policy.policy_state_spec
+
+    def batched(spec, name):
+        return tf.TensorSpec([None, *spec.shape], spec.dtype, name=name)
+
+    def outputs(observation, step_type, state):
+        batch = tf.shape(observation)[:1]
+        time_step = ts.TimeStep(step_type, tf.zeros(batch), tf.ones(batch), observation)
+        return policy.outputs(time_step, state)
 
     @tf.function(autograph=False)
     def act(observation):
-        batch = tf.shape(observation)[:1]
-        time_step = ts.TimeStep(
-            step_type=tf.fill(batch, ts.StepType.MID),
-            reward=tf.zeros(batch),
-            discount=tf.ones(batch),
-            observation=observation,
-        )
-        q_values, _ = policy.q_values(time_step)
-        action = policy.action(time_step).action
-        return {'action': action, 'q_values': q_values}
+        step_type = tf.fill(tf.shape(observation)[:1], ts.StepType.MID)
+        return outputs(observation, step_type, ())[0]
 
-    return act.get_concrete_function(
-        tf.TensorSpec([None, *spec.shape], spec.dtype, name='observation')
+    @tf.function(autograph=False)
+    def act_with_state(observation, reset, state):
+        step_type = tf.where(reset, ts.StepType.FIRST, ts.StepType.MID)
+        out, state = outputs(observation, step_type, state)
+        return {**out, 'state': state}
+
+    observation = batched(observation_spec, 'observation')
+    if not state_spec:
+        return act.get_concrete_function(observation)
+    return act_with_state.get_concrete_function(
+        observation, tf.TensorSpec([None], tf.bool, 'reset'), batched(state_spec, 'state')
     )
 
 
 def specs(policy_or_env) -> dict:
-    """The observation and action specs of a policy or an environment, for JSON."""
+    """The observation and action specs (a policy's state spec too), for JSON."""
     time_step_spec = policy_or_env.time_step_spec
     action_spec = policy_or_env.action_spec
     if callable(time_step_spec):  # an environment's are methods, a policy's are properties
         time_step_spec, action_spec = time_step_spec(), action_spec()
-    observation = time_step_spec.observation
-    return {
-        'observation_spec': _spec(observation),
+    described = {
+        'observation_spec': _spec(time_step_spec.observation),
         'action_spec': _spec(action_spec),
     }
+    if state_spec := getattr(policy_or_env, 'policy_state_spec', ()):
+        described['state_spec'] = _spec(state_spec)
+    return described
 
 
 def _spec(spec) -> dict:
@@ -165,23 +189,21 @@ class LoadedPolicy:
                     f"'{env.name}': {name} {expected} against {actual}"
                 )
 
+    def get_initial_state(self, batch_size: int):
+        """What `action` takes as the policy state at first; () where the policy has none."""
+        spec = self.card.get('state_spec')
+        return tf.zeros([batch_size, *spec['shape']], spec['dtype']) if spec else ()
+
     def action(self, time_step: ts.TimeStep, policy_state=()) -> policy_step.PolicyStep:
         """Greedy actions for a batch, through the signature `act`."""
-        outputs = self._model.signatures['act'](observation=time_step.observation)
+        outputs, policy_state = self.outputs(time_step, policy_state)
         return policy_step.PolicyStep(outputs['action'], policy_state)
 
-    def epsilon_greedy(self, epsilon: float, seed: int):
-        """`action`, with uniformly random actions for a share `epsilon` of the steps."""
-        if epsilon == 0.0:
-            return self.action
-        generator = tf.random.Generator.from_seed(seed)
-        num_actions = self.card['action_spec']['maximum'] + 1
-
-        def action(time_step, policy_state=()):
-            step = self.action(time_step, policy_state)
-            shape, dtype = tf.shape(step.action), step.action.dtype
-            random_action = generator.uniform(shape, maxval=num_actions, dtype=dtype)
-            explore = generator.uniform(shape) < epsilon
-            return step._replace(action=tf.where(explore, random_action, step.action))
-
-        return action
+    def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
+        """(what `act` gives, by name; the next policy state)."""
+        inputs = {'observation': time_step.observation}
+        if self.card.get('state_spec'):
+            inputs['reset'] = tf.equal(time_step.step_type, ts.StepType.FIRST)
+            inputs['state'] = policy_state
+        outputs = self._model.signatures['act'](**inputs)
+        return outputs, outputs.pop('state', ())

@@ -2,14 +2,16 @@
 
 One Python call runs many steps. Collecting crosses from the graph to NumPy once per
 vector step (all environments are stepped, encoded and stored in that one crossing);
-training takes one sample from replay, cuts it into a stack of minibatches inside the
-graph, and runs one train step after the other over the stack, fused by XLA where that
-pays (MLPs, not convolutions on CPUs).
+training takes one sample from replay, deals its transitions into minibatches inside the
+graph, and runs one train step after the other, fused by XLA where that pays (MLPs, not
+convolutions on CPUs). Both give the interpreter back while they run, so that
+`side_by_side` lets them share the machine.
 """
 
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import contextlib
 import fractions
 import math
@@ -193,6 +195,7 @@ class TrainMetrics(NamedTuple):
 
     loss: np.ndarray
     mean_q: np.ndarray
+    policy_lag_train_steps: int = 0  # how old the acting weights became meanwhile, at most
 
 
 class Learner:
@@ -207,6 +210,7 @@ class Learner:
         gamma: float,
         batch_size: int,
         max_train_steps: int,
+        num_frames: int | None,
         fuse: bool,
     ):
         """Prepares the loop; nothing is sampled or traced yet.
@@ -217,14 +221,21 @@ class Learner:
           n: of the n-step return.
           gamma: the discount factor per step.
           batch_size: transitions per train step.
-          max_train_steps: the height of the stack of minibatches.
-          fuse: whether XLA compiles the loop over the stack.
+          max_train_steps: how many minibatches are made of one sample.
+          num_frames: stacked in an observation; None where observations are single.
+          fuse: whether XLA compiles the loop over the minibatches.
         """
-        self._agent, self._replay = agent, replay
-        self._cut = dict(n=n, gamma=gamma, num_minibatches=max_train_steps, batch_size=batch_size)
+        self._agent, self._replay, self._num_frames = agent, replay, num_frames
+        self._deal = dict(
+            lead=replay.lead_rows,
+            n=n,
+            gamma=gamma,
+            num_minibatches=max_train_steps,
+            batch_size=batch_size,
+        )
         self._samples: Iterator | None = None
         self._train = tf.function(self._sample_and_train, autograph=False)
-        self._train_stack = tf.function(self._loop, autograph=False, jit_compile=fuse)
+        self._train_each = tf.function(self._loop, autograph=False, jit_compile=fuse)
 
     def train(self, num_train_steps: int) -> TrainMetrics:
         """Runs exactly `num_train_steps` train steps, at most `max_train_steps`.
@@ -246,12 +257,14 @@ class Learner:
     def _sample_and_train(self, num_train_steps):
         sample = next(self._samples)
         blocks = self._replay.codec.decode(sample.data)
-        return self._train_stack(n_step.minibatches(blocks, **self._cut), num_train_steps)
+        return self._train_each(
+            blocks, n_step.plan_minibatches(blocks, **self._deal), num_train_steps
+        )
 
-    def _loop(self, stack, num_train_steps):
+    def _loop(self, blocks, plan, num_train_steps):
         def body(i, loss, mean_q):
-            minibatch = tf.nest.map_structure(lambda t: t[i], stack)
-            info = self._agent.train(minibatch)
+            this = tf.nest.map_structure(lambda t: t[i], plan)
+            info = self._agent.train(n_step.minibatch(blocks, this, self._num_frames))
             return i + 1, loss + info.loss, mean_q + info.extra.mean_q
 
         _, loss, mean_q = tf.while_loop(
@@ -264,11 +277,25 @@ class Learner:
         return loss / count, mean_q / count
 
 
+def side_by_side(collect: Callable[[], None], train: Callable[[], TrainMetrics]) -> TrainMetrics:
+    """Runs `collect` on a thread of its own while this one runs `train`; returns its metrics.
+
+    Both have ended when it returns or raises.
+    """
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='collect') as executor:
+        collecting = executor.submit(collect)
+        metrics = train()
+    collecting.result()
+    return metrics
+
+
 class Turns:
     """Who works how long: keeps train steps / environment steps at an exact ratio.
 
     After every turn `train_steps == floor(ratio * (env_steps - env_steps at start))`,
-    whatever the number of environments and however many steps only started episodes.
+    whatever the number of environments and however many steps only started episodes. Where
+    collecting and training overlap, what a turn collects is trained on in the next, and
+    the equation holds for the env steps before the turn, and at the end of the run.
     """
 
     def __init__(
@@ -313,9 +340,25 @@ class Evaluator:
     short episodes).
     """
 
-    def __init__(self, env, action_fn: ActionFn, policy_state):
+    def __init__(self, env, action_fn: ActionFn, policy_state, epsilon: float = 0.0):
+        """`epsilon`: the share of steps that take a uniformly random, discrete action instead."""
         self._env = env
+        self._generator = tf.random.Generator.from_seed(0)
+        if epsilon > 0.0:
+            action_fn = self._with_random_actions(action_fn, epsilon)
         self._rollout = Rollout(env, action_fn, policy_state, self._on_step)
+
+    def _with_random_actions(self, action_fn: ActionFn, epsilon: float) -> ActionFn:
+        num_actions = int(np.max(self._env.action_spec().maximum)) + 1
+
+        def action(time_step, policy_state):
+            step = action_fn(time_step, policy_state)
+            shape, dtype = tf.shape(step.action), step.action.dtype
+            random_action = self._generator.uniform(shape, maxval=num_actions, dtype=dtype)
+            explore = self._generator.uniform(shape) < epsilon
+            return step._replace(action=tf.where(explore, random_action, step.action))
+
+        return action
 
     def __call__(self, num_episodes: int, seed: int) -> np.ndarray:
         """Raw returns, float64 [num_episodes], in the episodes' order.
@@ -327,6 +370,7 @@ class Evaluator:
         self._quota = [len(range(i, num_episodes, n)) for i in range(n)]
         self._open = sum(quota > 0 for quota in self._quota)
         self._running = np.zeros(n)
+        self._generator.reset_from_seed(seed)
         self._rollout.reset(seed)
         while self._open:
             self._rollout.run(500)

@@ -5,12 +5,13 @@ column is the stream of that environment's rows (see `row_codec`), episode after
 episode, each row stored once:
 
     column env_0   F M M M M L F M M M M M M ...        F: FIRST  M: MID  L: LAST
-    item           |-- starts --|-tail-|
-                                |-- starts --|-tail-|
+    item      |lead|-- starts --|tail|
+                           |lead|-- starts --|tail|
 
-An item is a block of `transitions_per_item` rows that may start a transition, and a
-tail of `tail_rows` more that their n-step returns look ahead into. Blocks share their
-tails with the next block, they do not copy them. A block may run over an episode's
+An item is a block of `transitions_per_item` rows that may start a transition, a lead of
+`lead_rows` before them whose frames are in their stacks, and a tail of `tail_rows` after
+them that their n-step returns look ahead into. Blocks share leads and tails with their
+neighbours, they do not copy them. A block may run over an episode's
 end; `agents.n_step` never lets a transition do so, and gives every transition of a
 block the same chance. With `transitions_per_item = 1` each transition is an item with
 a priority of its own, and LAST rows, which start no transition, get none.
@@ -87,17 +88,19 @@ class ReplayWriter:
         self,
         address: str,
         num_envs: int,
+        lead_rows: int,
         transitions_per_item: int,
         tail_rows: int,
         rows_per_chunk: int,
         timeout_seconds: float,
     ):
         self._columns = [f'env_{i}' for i in range(num_envs)]
-        self._starts, self._block = transitions_per_item, transitions_per_item + tail_rows
+        self._lead, self._starts = lead_rows, transitions_per_item
+        self._block = transitions_per_item + tail_rows
         self._rows_per_chunk = rows_per_chunk
         self._timeout_ms = int(1000 * timeout_seconds)
         # A block waits for the next one's start and for the chunk of its last row.
-        keep = self._block + transitions_per_item + rows_per_chunk
+        keep = lead_rows + self._block + transitions_per_item + rows_per_chunk
         self._writer = reverb.Client(address).trajectory_writer(num_keep_alive_refs=keep)
         for column in self._columns:
             self._writer.configure(
@@ -105,7 +108,7 @@ class ReplayWriter:
             )
         self._step_types: collections.deque[np.ndarray] = collections.deque(maxlen=keep)
         self._appended = 0  # vector steps
-        self._next_start = 0  # of the first block that is no item yet
+        self._next_start = lead_rows  # of the first block that is no item yet
 
     def append(self, rows: np.ndarray, step_type: np.ndarray) -> None:
         """Appends one vector step, and creates the items whose chunks are now whole.
@@ -117,18 +120,25 @@ class ReplayWriter:
         Raises:
           reverb.DeadlineExceededError: the server takes nothing.
         """
+        if self._appended == 0 and (step_type == ts.StepType.FIRST).all():
+            # Nothing was before: these lead rows are in no stack, which FIRST rows bound.
+            for _ in range(self._lead):
+                self._append_row(rows, step_type)
+        self._append_row(rows, step_type)
+        if self._appended % self._rows_per_chunk == 0:
+            self.flush()
+
+    def _append_row(self, rows, step_type):
         self._writer.append(dict(zip(self._columns, rows, strict=True)))
         self._step_types.append(step_type)
         self._appended += 1
-        if self._appended % self._rows_per_chunk == 0:
-            self.flush()
 
     def flush(self) -> None:
         """Creates the items whose blocks are whole, and waits until the table has them."""
         created = 0
         while self._next_start + self._block <= self._appended:
             age = self._appended - self._next_start  # 1: the newest row
-            block = slice(-age, self._block - age or None)
+            block = slice(-age - self._lead, self._block - age or None)
             kinds, next_kinds = self._step_types[-age], self._step_types[1 - age]
             starts = (kinds != ts.StepType.LAST) & (next_kinds != ts.StepType.FIRST)
             history = self._writer.history
@@ -170,6 +180,7 @@ class Replay:
         self,
         row_spec,
         num_envs: int,
+        lead_rows: int,
         tail_rows: int,
         transitions_per_sample: int,
         log_dir: pathlib.Path,
@@ -184,6 +195,7 @@ class Replay:
         Args:
           row_spec: a `Trajectory` of tensor specs for one time step.
           num_envs: environments that write, one column each.
+          lead_rows: rows before a start whose frames are in its stack (K - 1).
           tail_rows: rows after a start that its n-step return may look at (n).
           transitions_per_sample: how many transitions one sample is to hold at least,
             counting the rows that start none.
@@ -211,7 +223,7 @@ class Replay:
                 f'transitions_per_item = {transitions_per_item}'
             )
         self.codec = RowCodec(row_spec)
-        self.num_envs, self.tail_rows = num_envs, tail_rows
+        self.num_envs, self.lead_rows, self.tail_rows = num_envs, lead_rows, tail_rows
         self.transitions_per_item = transitions_per_item
         self.capacity_transitions = capacity_transitions
         self._rows_per_chunk = rows_per_chunk
@@ -220,7 +232,8 @@ class Replay:
         if transitions_per_item > 1:  # a few blocks are too alike, and short episodes' favoured
             self._items_per_sample = max(_MIN_BLOCKS_PER_SAMPLE, self._items_per_sample)
         self._timeout_seconds = stall_timeout_seconds
-        self._signature = table_signature(transitions_per_item + tail_rows, self.codec.row_bytes)
+        self._block_rows = lead_rows + transitions_per_item + tail_rows
+        self._signature = table_signature(self._block_rows, self.codec.row_bytes)
         self._log_dir = log_dir
         self._check_memory()
 
@@ -266,6 +279,7 @@ class Replay:
             self._writer = ReplayWriter(
                 self.address,
                 self.num_envs,
+                self.lead_rows,
                 self.transitions_per_item,
                 self.tail_rows,
                 self._rows_per_chunk,
@@ -337,11 +351,10 @@ class Replay:
 
     @property
     def _kept_vector_steps(self) -> int:
-        block = self.transitions_per_item + self.tail_rows
         rows = self.capacity_transitions
         if self.transitions_per_item == 1:  # LAST rows are no items: at most every second row
             rows *= 2
-        return -(-rows // self.num_envs) + block
+        return -(-rows // self.num_envs) + self._block_rows
 
     def newest_rows(self, count: int):
         """The newest `count` rows or fewer, as a nest of tensors [count, ...]."""

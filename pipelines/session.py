@@ -35,13 +35,17 @@ class Plan:
     num_env_steps: int
     num_eval_episodes: int
     num_selection_episodes: int
+    eval_epsilon: float
     eval_interval_env_steps: int
     checkpoint_interval_env_steps: int
     log_interval_env_steps: int
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            cli.check_count(f'{field.name}', getattr(self, field.name))
+            if field.name != 'eval_epsilon':
+                cli.check_count(field.name, getattr(self, field.name))
+        if not 0.0 <= self.eval_epsilon <= 1.0:
+            raise UserError(f'eval_epsilon = {self.eval_epsilon}: must be between 0 and 1')
 
 
 class Session:
@@ -91,6 +95,8 @@ class Session:
             f'{self._agent_name} on {self._env.name}, seed {self._seed}, in {self._run.path}\n'
             f'{self._replay.description}'
         )
+        if self._env.options:
+            print(self._env.options)
         found = self._run.newest_checkpoint(say=print)
         state = self._restore(*found) if found else {}
         if not found:
@@ -195,7 +201,10 @@ class Session:
         if self._evaluator is None:
             env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
             self._evaluator = loops.Evaluator(
-                env, policy.action, policy.get_initial_state(env.batch_size)
+                env,
+                policy.action,
+                policy.get_initial_state(env.batch_size),
+                self._plan.eval_epsilon,
             )
         mean = float(self._evaluator(episodes, self.derived_seed('selection')).mean())
         if mean >= self._best['eval_mean']:
@@ -257,6 +266,7 @@ class Session:
         policy_dir = self._run.path / 'policy'
         card = {
             'env_name': self._env.name,
+            'env_options': dataclasses.asdict(self._env.options) if self._env.options else None,
             'action_meanings': suite.action_meanings(self._env.name),
             'agent': self._agent_name,
             'seed': self._seed,
@@ -270,7 +280,13 @@ class Session:
         with export.proven_export(self._export_policy, policy_dir, card, observations) as policy:
             episodes = self._plan.num_eval_episodes
             env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
-            returns = loops.Evaluator(env, policy.action, ())(episodes, self.derived_seed('final'))
+            evaluator = loops.Evaluator(
+                env,
+                policy.action,
+                policy.get_initial_state(env.batch_size),
+                self._plan.eval_epsilon,
+            )
+            returns = evaluator(episodes, self.derived_seed('final'))
         progress.draw_curve(
             self._progress.path,
             self._run.path / 'curve.png',

@@ -57,7 +57,7 @@ def _main() -> None:
     if not _ROOT_DIR.value:
         raise cli.UserError('--root_dir is missing: where shall the run be kept?')
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
-    from agents import ddqn, q_network, schedules  # noqa: F401, registered with gin
+    from agents import ddqn, q_network, schedules, torsos  # noqa: F401, registered with gin
     from envs import suite  # noqa: F401
     from pipelines import replay, run_dir  # noqa: F401
 
@@ -84,7 +84,10 @@ def train_ddqn(
     train_steps_per_env_step: float = 1.0,
     max_train_steps_per_turn: int = 128,
     min_replay_transitions: int = 1_000,
+    frame_stack: int | None = None,
     fuse_train_steps: bool = True,
+    overlap: bool = False,
+    eval_epsilon: float = 0.0,
     num_eval_episodes: int = 100,
     num_selection_episodes: int = 20,
     eval_interval_env_steps: int = 1_000,
@@ -110,7 +113,11 @@ def train_ddqn(
       train_steps_per_env_step: held exactly, counted from when training starts.
       max_train_steps_per_turn: collecting and training take turns of at most so many.
       min_replay_transitions: training starts when so many can be sampled.
+      frame_stack: how many observations the network sees at once; None for the last alone.
       fuse_train_steps: XLA compiles the train loop (right for MLPs).
+      overlap: collect and train at the same time, on two threads; the policy that acts is
+        then up to one turn's train steps old, which progress.csv reports.
+      eval_epsilon: share of random actions in every evaluation of the run.
       num_eval_episodes: of the final evaluation, on seeds never used before.
       num_selection_episodes: of each periodic evaluation, which choose the best policy.
       eval_interval_env_steps: between periodic evaluations; they are no env steps.
@@ -131,6 +138,7 @@ def train_ddqn(
             num_env_steps,
             num_eval_episodes,
             num_selection_episodes,
+            eval_epsilon,
             eval_interval_env_steps,
             checkpoint_interval_env_steps,
             log_interval_env_steps,
@@ -139,10 +147,13 @@ def train_ddqn(
         env = suite.load(env_name, num_envs)
         turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
         env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
-        agent, best_policy = _make_agent(env, env_steps, double, dueling, target)
+        agent, best_policy = _make_agent(
+            env, env_steps, double, dueling, target, frame_stack, overlap
+        )
         replay = Replay(
             agent.collect_data_spec,
             num_envs,
+            lead_rows=(frame_stack or 1) - 1,
             tail_rows=n_step,
             transitions_per_sample=turns.max_train_steps * batch_size,
             log_dir=run.path / 'replay',
@@ -173,19 +184,33 @@ def train_ddqn(
             gamma=gamma,
             batch_size=batch_size,
             max_train_steps=turns.max_train_steps,
+            num_frames=frame_stack,
             fuse=fuse_train_steps,
         )
 
-        def turn(max_vector_steps: int) -> loops.TrainMetrics | None:
-            collector.run(min(turns.vector_steps, max_vector_steps))
+        def owed() -> int:
+            """Train steps that the env steps so far call for; starts the account when it can."""
             if training.learning_start_env_steps is None:
                 if replay.num_transitions < min_replay_transitions:
-                    return None
+                    return 0
                 training.learning_start_env_steps = int(env_steps)
-            due = turns.train_steps_due(
-                int(env_steps) - training.learning_start_env_steps, int(agent.train_step_counter)
-            )
-            return learner.train(due) if due else None
+            since_start = int(env_steps) - training.learning_start_env_steps
+            return turns.train_steps_due(since_start, int(agent.train_step_counter))
+
+        def turn(max_vector_steps: int) -> loops.TrainMetrics | None:
+            vector_steps = min(turns.vector_steps, max_vector_steps)
+            metrics, due = None, owed() if overlap else 0
+            if due:
+                agent.publish()
+                metrics = loops.side_by_side(
+                    lambda: collector.run(vector_steps), lambda: learner.train(due)
+                )._replace(policy_lag_train_steps=due)
+            else:
+                collector.run(vector_steps)
+            at_once = not overlap or vector_steps == max_vector_steps  # the last turn owes nothing
+            if at_once and (due := owed()):
+                metrics = learner.train(due)
+            return metrics
 
         if training.train(turn):
             training.finish()
@@ -214,27 +239,44 @@ def _check(num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_
         )
 
 
-def _make_agent(env, env_steps, double: bool, dueling: bool, target: str):
+def _make_agent(
+    env,
+    env_steps,
+    double: bool,
+    dueling: bool,
+    target: str,
+    frame_stack: int | None,
+    overlap: bool,
+):
     """The agent, from the environment's specs alone, and a policy to keep its best weights in."""
     from tf_agents.specs import tensor_spec
 
-    from agents import ddqn, policies, q_network, schedules
+    from agents import ddqn, frame_stack_network, policies, q_network, schedules
 
     time_step_spec = tensor_spec.from_spec(env.time_step_spec())
     action_spec = tensor_spec.from_spec(env.action_spec())
-    network = q_network.make_q_network(time_step_spec.observation, action_spec, dueling)
+    observation_spec = time_step_spec.observation
+    if frame_stack is not None:
+        observation_spec = frame_stack_network.stacked_spec(observation_spec, frame_stack)
+    network = q_network.make_q_network(observation_spec, action_spec, dueling)
     agent = ddqn.QLearningAgent(
         time_step_spec,
         action_spec,
         network,
         schedules.adam(),
         env_steps,
+        frame_stack=frame_stack is not None,
+        acts_on_a_copy=overlap,
         double=double,
         target=target,
     )
     agent.initialize()
-    best_network = network.copy(name='BestQNetwork', compute_dtype='float32')
+    best_network = network.copy(name='BestQNetwork', dtype_policy='float32')
     best_network.create_variables()
+    if frame_stack is not None:
+        best_network = frame_stack_network.FrameStackNetwork(
+            time_step_spec.observation, best_network
+        )
     return agent, policies.GreedyQPolicy(time_step_spec, action_spec, best_network)
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import ddqn, q_network, schedules
+from agents import ddqn, q_network, schedules, torsos
 from envs import suite
 from pipelines import loops
 from pipelines.replay import Replay
@@ -78,7 +78,7 @@ def train(tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_
     network = cls(
         time_step_spec.observation,
         action_spec,
-        torso=lambda spec, dtype: q_network.mlp_torso(spec, dtype, units=(32,)),
+        torso=lambda spec, dtype: torsos.mlp_torso(spec, dtype, units=(32,)),
     )
     env_steps = tf.Variable(0, dtype=tf.int64)
     learner_agent = ddqn.QLearningAgent(
@@ -91,15 +91,16 @@ def train(tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_
     )  # fmt: skip
     learner_agent.initialize()
     with Replay(
-        learner_agent.collect_data_spec, 8, n, 64 * 32, tmp_path / 'log',
+        learner_agent.collect_data_spec, 8, 0, n, 64 * 32, tmp_path / 'log',
         capacity_transitions=5_000, transitions_per_item=per_item, rows_per_chunk=per_item,
     ) as replay:  # fmt: skip
         statistics = loops.EpisodeStatistics(8)
         policy = learner_agent.collect_policy
         collector = loops.Collector(env, policy, replay, statistics, env_steps)
         learner = loops.Learner(
-            learner_agent, replay, n=n, gamma=GAMMA, batch_size=32, max_train_steps=64, fuse=True
-        )
+            learner_agent, replay, n=n, gamma=GAMMA, batch_size=32, max_train_steps=64,
+            num_frames=None, fuse=True,
+        )  # fmt: skip
         collector.reset(seed=0)
         collector.run(60)
         for _ in range(turns):

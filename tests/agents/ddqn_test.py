@@ -29,6 +29,11 @@ class TableQNetwork(network.Network):
         )
         super().build(*args)
 
+    def copy_for_use(self, name):
+        copy = self.copy(name=name)
+        copy.create_variables()
+        return copy
+
     def call(self, observation, step_type=None, network_state=(), training=False):
         return tf.gather(self.table, observation), network_state
 

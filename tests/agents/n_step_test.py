@@ -103,9 +103,19 @@ def blocks_of(step_type, items=1):
     )
 
 
+def minibatches(blocks, lead=0, **kwargs):
+    """All minibatches of a plan, [U, B, ...]."""
+    plan = n_step.plan_minibatches(blocks, lead=lead, **kwargs)
+    each = [
+        n_step.minibatch(blocks, tf.nest.map_structure(lambda t, i=i: t[i], plan), num_frames=None)
+        for i in range(kwargs['num_minibatches'])
+    ]
+    return tf.nest.map_structure(lambda *rows: tf.stack(rows), *each)
+
+
 def test_museum_3_the_next_state_follows_the_action():
     """Observations count the rows, and so do the actions taken in them."""
-    stack = n_step.minibatches(
+    stack = minibatches(
         blocks_of([FIRST, MID, MID, MID, LAST, FIRST, MID]),
         n=1, gamma=0.9, num_minibatches=3, batch_size=8,
     )  # fmt: skip
@@ -121,10 +131,18 @@ def test_minibatches_are_full_and_every_transition_is_equally_likely():
     blocks = blocks_of([FIRST, LAST, FIRST, MID, LAST, FIRST, MID, MID], items=2)
     counts = np.zeros(16, int)
     for _ in range(500):
-        stack = n_step.minibatches(blocks, n=2, gamma=1.0, num_minibatches=2, batch_size=6)
+        stack = minibatches(blocks, n=2, gamma=1.0, num_minibatches=2, batch_size=6)
         counts += np.bincount(stack.time_step.observation.numpy().astype(int).ravel(), minlength=16)
     starts = [0, 2, 3, 5, 8, 10, 11, 13]
     assert counts.sum() == 500 * 12
     assert counts[starts].sum() == counts.sum()  # LAST rows and tails start nothing
     # Each draw holds every start once or twice: at most 500 * 0.25 of variance.
     assert np.abs(counts[starts] - 750).max() < 5 * np.sqrt(125)
+
+
+def test_rows_of_the_lead_start_nothing():
+    blocks = blocks_of([FIRST, MID, MID, MID, LAST, FIRST, MID, MID])
+    stack = minibatches(blocks, lead=3, n=1, gamma=0.5, num_minibatches=1, batch_size=60)
+    starts = stack.time_step.observation[0, :, 0].numpy().astype(int)
+    assert sorted(set(starts)) == [3, 5, 6]
+    np.testing.assert_array_equal(stack.next_time_step.observation[0, :, 0], starts + 1)

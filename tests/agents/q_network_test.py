@@ -40,10 +40,13 @@ def test_museum_2_a_row_does_not_depend_on_the_batch_it_is_in(batch_size, seed):
 def test_the_mean_of_dueling_q_values_is_the_value():
     network = make(q_network.DuelingQNetwork)
     observations = tf.random.normal([5, 4])
-    features = network._torso(observations)
-    value, _ = network.value_and_advantage(features)
+    outputs = network.outputs(observations)
+    np.testing.assert_array_equal(outputs['q_values'], network(observations)[0])
     np.testing.assert_allclose(
-        tf.reduce_mean(network(observations)[0], axis=1, keepdims=True), value, rtol=1e-5, atol=1e-6
+        tf.reduce_mean(outputs['q_values'], axis=1, keepdims=True),
+        outputs['value'],
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -60,17 +63,11 @@ def test_a_single_integer_is_one_hot(cls):
     assert len(np.unique(q_values.numpy().round(6), axis=0)) == 5
 
 
-def test_uint8_is_scaled_to_one():
-    spec = tensor_spec.BoundedTensorSpec([2, 2], tf.uint8, 0, 255)
-    layer = q_network.mlp_torso(spec, units=())
-    np.testing.assert_allclose(layer(tf.fill([1, 2, 2], tf.constant(255, tf.uint8))), [[1] * 4])
-
-
 @pytest.mark.parametrize('cls', CLASSES)
 def test_bfloat16_computes_with_float32_weights_and_outputs(cls):
-    network = make(cls, compute_dtype='bfloat16')
+    network = make(cls, dtype_policy='mixed_bfloat16')
     assert {v.dtype for v in network.variables} == {tf.float32}
-    twin = network.copy(compute_dtype='float32')
+    twin = network.copy(dtype_policy='float32')
     twin.create_variables()
     for a, b in zip(twin.variables, network.variables, strict=True):
         a.assign(b)
@@ -80,6 +77,19 @@ def test_bfloat16_computes_with_float32_weights_and_outputs(cls):
     assert low.dtype == tf.float32
     difference = np.abs(low - full).max()
     assert 0.0 < difference < 0.1  # rounded, and only that
+
+
+@pytest.mark.parametrize('cls', CLASSES)
+@pytest.mark.parametrize('dtype_policy', ['float32', 'mixed_bfloat16'])
+def test_a_copy_for_use_gives_the_very_same_values(cls, dtype_policy):
+    network = make(cls, dtype_policy=dtype_policy)
+    copy = network.copy_for_use('Copy')
+    for a, b in zip(copy.variables, network.variables, strict=True):
+        a.assign(tf.cast(b, a.dtype))
+    assert copy.variables[0].dtype == (tf.float32 if dtype_policy == 'float32' else tf.bfloat16)
+    assert copy.variables[-1].dtype == tf.float32  # a head
+    observations = tf.random.normal([64, 4])
+    np.testing.assert_array_equal(copy(observations)[0], network(observations)[0])
 
 
 @pytest.mark.parametrize('cls', CLASSES)
@@ -95,8 +105,3 @@ def test_continuous_actions_are_refused():
     spec = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
     with pytest.raises(errors.ConfigError, match='discrete actions'):
         q_network.PlainQNetwork(BOX, spec)
-
-
-def test_a_layer_without_units_is_refused():
-    with pytest.raises(errors.ConfigError, match='mlp_torso.units'):
-        q_network.mlp_torso(BOX, units=(30, 0))

@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,8 +17,10 @@ def read(log, start=0):
     return [int(rows[0, 0]) for rows in log.read(start)]
 
 
-def make(path, monkeypatch, segment_steps=4):
-    monkeypatch.setattr(replay_log, '_SEGMENT_BYTES', segment_steps * 6)
+def make(path, monkeypatch, block_steps=2, segment_blocks=2):
+    monkeypatch.setattr(replay_log, '_BLOCK_BYTES', block_steps * 6)
+    block_bytes = 8 + len(zlib.compress(bytes(block_steps * 6), level=1))  # at the very least
+    monkeypatch.setattr(replay_log, '_SEGMENT_BYTES', segment_blocks * block_bytes)
     return replay_log.ReplayLog(path, num_envs=2, row_bytes=3)
 
 
@@ -34,21 +38,45 @@ def test_what_is_appended_is_read_from_any_start_also_after_opening_again(tmp_pa
     assert read(again, 3) == list(range(3, 11))
 
 
-def test_each_step_is_written_once(tmp_path, monkeypatch):
+def test_each_step_is_written_once_however_often_it_is_synced(tmp_path, monkeypatch):
     log = make(tmp_path, monkeypatch)
     for i in range(10):
         log.append(step(i))
         log.sync()
-    assert sum(p.stat().st_size for p in tmp_path.glob('*.rows')) == 10 * 6
+        log.sync()
+    assert read(log) == list(range(10))
+    zipped = 8 + len(zlib.compress(bytes(6), level=1))
+    assert sum(p.stat().st_size for p in tmp_path.glob('*.rows')) <= 10 * (zipped + 2)
+
+
+def test_frames_that_change_little_take_little_room(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 256, (4, 7_000), dtype=np.uint8)
+    log = replay_log.ReplayLog(tmp_path, num_envs=4, row_bytes=7_000)
+    wanted = []
+    for _ in range(100):
+        rows = rows.copy()
+        rows[:, rng.integers(0, 7_000, 20)] += 1
+        wanted.append(rows)
+        log.append(rows)
+    log.sync()
+    assert (np.stack(list(log.read(0))) == np.stack(wanted)).all()
+    assert sum(p.stat().st_size for p in tmp_path.glob('*.rows')) < 100 * 4 * 7_000 / 10
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 5), st.integers(1, 6))
-def test_truncating_and_appending_again(tmp_path_factory, total, keep, more, segment_steps):
+@given(
+    st.integers(0, 20), st.integers(0, 20), st.integers(0, 5), st.integers(1, 6), st.integers(1, 3)
+)
+def test_truncating_where_it_was_synced_and_appending_again(
+    tmp_path_factory, total, keep, more, block_steps, segment_blocks
+):
     keep = min(keep, total)
     with pytest.MonkeyPatch.context() as patch:
-        log = make(tmp_path_factory.mktemp('log'), patch, segment_steps)
+        log = make(tmp_path_factory.mktemp('log'), patch, block_steps, segment_blocks)
         for i in range(total):
+            if i == keep:
+                log.sync()
             log.append(step(i))
         log.truncate(keep)
         for i in range(more):
@@ -85,8 +113,20 @@ def test_pruning_removes_only_whole_old_segments(tmp_path, monkeypatch):
     for i in range(10):
         log.append(step(i))
     log.sync()
+    whole = sorted(int(path.stem) for path in tmp_path.glob('*.rows'))
+    assert whole == [0, 4, 8]
     log.prune(7)
     assert read(log) == list(range(4, 10))
+
+
+def test_a_damaged_block_is_named(tmp_path, monkeypatch):
+    log = make(tmp_path, monkeypatch)
+    log.append(step(0))
+    log.close()
+    path = tmp_path / '000000000000.rows'
+    path.write_bytes(path.read_bytes()[:-3] + b'abc')
+    with pytest.raises(UserError, match='000000000000.rows is damaged'):
+        read(log)
 
 
 def test_a_log_of_other_rows_is_refused(tmp_path, monkeypatch):

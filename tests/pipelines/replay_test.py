@@ -76,9 +76,10 @@ class Life:
         self.time[:] = 0
 
 
-def make(directory, num_envs=1, n=1, sample=256, **kwargs):
+def make(directory, num_envs=1, n=1, lead=0, sample=256, **kwargs):
     kwargs = {'transitions_per_item': 4, 'rows_per_chunk': 4, 'stall_timeout_seconds': 20} | kwargs
-    return replay_lib.Replay(SPEC, num_envs, n, sample, pathlib.Path(directory) / 'log', **kwargs)
+    log_dir = pathlib.Path(directory) / 'log'
+    return replay_lib.Replay(SPEC, num_envs, lead, n, sample, log_dir, **kwargs)
 
 
 def fill(replay, life, num_steps):
@@ -89,28 +90,33 @@ def fill(replay, life, num_steps):
 
 def sampled(replay, n, draws, sample=256):
     """(env, episode, time, k, reward) of many sampled transitions, checked for consistency."""
-    cut = tf.function(
-        lambda data: n_step.minibatches(
-            replay.codec.decode(data), n=n, gamma=1.0, num_minibatches=1, batch_size=sample
-        ),
-        autograph=False,
-    )
+    num_frames = replay.lead_rows + 1
+
+    @tf.function(autograph=False)
+    def cut(data):
+        blocks = replay.codec.decode(data)
+        plan = n_step.plan_minibatches(
+            blocks, lead=replay.lead_rows, n=n, gamma=1.0, num_minibatches=1, batch_size=sample
+        )
+        return n_step.minibatch(blocks, tf.nest.map_structure(lambda t: t[0], plan), num_frames)
+
     samples = replay.samples()
     found = []
     for _ in range(draws):
-        stack = cut(next(samples).data)
-        start = stack.time_step.observation.numpy()[0]
-        end = stack.next_time_step.observation.numpy()[0]
+        batch = cut(next(samples).data)
+        start, end = (
+            newest_of_stack(t.observation.numpy()) for t in (batch.time_step, batch.next_time_step)
+        )
         np.testing.assert_array_equal(start[:, :2], end[:, :2])  # one env, one episode
-        np.testing.assert_array_equal(stack.action_step.action[0], start[:, 2] - BIG)
+        np.testing.assert_array_equal(batch.action_step.action, start[:, 2] - BIG)
         found.append(
             np.concatenate(
                 [
                     start[:, :2],
                     start[:, 2:] - BIG,
                     end[:, 2:] - start[:, 2:],
-                    stack.next_time_step.reward.numpy()[0][:, None].astype(np.int64),
-                    stack.next_time_step.discount.numpy()[0][:, None].astype(np.int64),
+                    batch.next_time_step.reward.numpy()[:, None].astype(np.int64),
+                    batch.next_time_step.discount.numpy()[:, None].astype(np.int64),
                 ],
                 axis=1,
             )
@@ -118,17 +124,28 @@ def sampled(replay, n, draws, sample=256):
     return np.concatenate(found)
 
 
+def newest_of_stack(stacks):
+    """[B, 3] of [B, K, 3]; the frames before are the episode's own, its first one repeated."""
+    newest = stacks[:, -1]
+    for back in range(stacks.shape[1]):
+        frame = stacks[:, -1 - back]
+        np.testing.assert_array_equal(frame[:, :2], newest[:, :2])
+        np.testing.assert_array_equal(frame[:, 2], np.maximum(newest[:, 2] - back, BIG))
+    return newest
+
+
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
     num_envs=st.integers(1, 3),
     n=st.integers(1, 4),
+    num_frames=st.integers(1, 4),
     per_item=st.sampled_from([1, 4, 7]),
     rows_per_chunk=st.sampled_from([1, 4, 16]),
     capacity=st.sampled_from([28, 10_000]),
 )
 def test_what_is_sampled_is_what_was_lived(
-    lengths, num_envs, n, per_item, rows_per_chunk, capacity
+    lengths, num_envs, n, num_frames, per_item, rows_per_chunk, capacity
 ):
     """Museums 3, 4, 5: each sample is a true consecutive piece of one episode; every stored
     transition, terminal ones included, can come up; nothing older than the capacity can."""
@@ -137,8 +154,8 @@ def test_what_is_sampled_is_what_was_lived(
     with (
         tempfile.TemporaryDirectory() as directory,
         make(
-            directory, num_envs, n, transitions_per_item=per_item, rows_per_chunk=rows_per_chunk,
-            capacity_transitions=capacity,
+            directory, num_envs, n, num_frames - 1, transitions_per_item=per_item,
+            rows_per_chunk=rows_per_chunk, capacity_transitions=capacity,
         ) as replay,
     ):  # fmt: skip
         fill(replay, life, num_steps)
@@ -197,7 +214,7 @@ def test_museum_4_a_full_replay_keeps_the_newest_and_samples_all_of_them(tmp_pat
 
 def test_restore_brings_back_what_there_was_at_the_checkpoint(tmp_path):
     life = Life([3, 5], 2)
-    with make(tmp_path, 2, 2) as replay:
+    with make(tmp_path, 2, 2, lead=3) as replay:
         fill(replay, life, 30)
         position = replay.sync()
         before = {tuple(row[:3]) for row in sampled(replay, 2, draws=20)}
@@ -206,7 +223,7 @@ def test_restore_brings_back_what_there_was_at_the_checkpoint(tmp_path):
     life = Life([3, 5], 2)
     for _ in range(30):
         life.step()
-    with make(tmp_path, 2, 2) as replay:
+    with make(tmp_path, 2, 2, lead=3) as replay:
         replay.restore(position)
         assert replay.num_transitions == size
         assert {tuple(row[:3]) for row in sampled(replay, 2, draws=20)} == before
@@ -234,7 +251,7 @@ def test_a_writer_and_a_dataset_need_only_the_address(tmp_path):
     """A collector and a learner that were given nothing but where the server listens."""
     life = Life([3], 2)
     with make(tmp_path, 2, 2) as replay:
-        writer = replay_lib.ReplayWriter(replay.address, 2, 4, 2, 4, timeout_seconds=20)
+        writer = replay_lib.ReplayWriter(replay.address, 2, 0, 4, 2, 4, timeout_seconds=20)
         for _ in range(30):
             row = life.step()
             writer.append(replay.codec.encode(row), row.step_type)
