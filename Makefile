@@ -16,8 +16,10 @@ check: $(INSTALLED)  ## lint, types and the fast tests: under a minute
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	$(PY) -m pytest -m 'not slow'
 
-bench: $(INSTALLED) .venv-bench/.installed  ## speed beside Stable-Baselines3 on this machine
+bench: $(INSTALLED) .venv-bench/.installed  ## speed beside the peers on this machine: half an hour
 	$(PY) -m benchmarks.cartpole_speed --peer_python=.venv-bench/bin/python
+	$(PY) -m benchmarks.space_invaders_speed --peer_python=.venv-bench/bin/python
+	$(PY) -m benchmarks.space_invaders_limit
 
 $(INSTALLED): setup.cfg constraints.txt
 	@[ "$$(uname -sm)" = "Linux x86_64" ] || { echo "error: dm-reverb exists for Linux x86-64 only; this is $$(uname -sm)" >&2; exit 2; }

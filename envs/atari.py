@@ -239,17 +239,19 @@ class Emulator:
         self._ale = ale_py.ALEInterface()
         self._ale.setFloat('repeat_action_probability', chosen.repeat_action_probability)
         self._ale.setInt('max_num_frames_per_episode', chosen.max_frames_per_episode)
+        self._load(seed=0)
+
+    def _load(self, seed: int):
+        self._ale.setInt('random_seed', seed)
+        self._ale.loadROM(self._rom)
+        self._noops = np.random.default_rng(seed)
+        full = self._options.full_action_space
+        self._actions = self._ale.getLegalActionSet() if full else self._ale.getMinimalActionSet()
 
     def reset(self, seed: int | None = None) -> np.ndarray:
         """Starts an episode; uint8 [2, screen height, screen width, 3], twice the same."""
         if seed is not None:
-            self._ale.setInt('random_seed', seed)
-            self._ale.loadROM(self._rom)
-            self._noops = np.random.default_rng(seed)
-            full = self._options.full_action_space
-            self._actions = (
-                self._ale.getLegalActionSet() if full else self._ale.getMinimalActionSet()
-            )
+            self._load(seed)
         self._ale.reset_game()
         if self._options.noop_max:
             for _ in range(self._noops.integers(self._options.noop_max + 1)):
@@ -274,3 +276,13 @@ class Emulator:
             if self._ale.game_over():
                 break
         return np.stack([screens[0], screens[-1]]), reward, self._ale.game_over()
+
+    @property
+    def screen_size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self._ale.getScreenDims()
+
+    @property
+    def action_meanings(self) -> tuple[str, ...]:
+        """What each action does, such as 'RIGHTFIRE'."""
+        return tuple(action.name for action in self._actions)

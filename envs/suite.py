@@ -93,7 +93,7 @@ def load(
     return GymnasiumEnv(vector_env)
 
 
-_ACTION_MEANINGS = {
+_ACTION_MEANINGS = {  # from Gymnasium's documentation
     'CartPole': ('push left', 'push right'),
     'Acrobot': ('torque -1', 'no torque', 'torque +1'),
     'MountainCar': ('push left', 'no push', 'push right'),
@@ -102,8 +102,10 @@ _ACTION_MEANINGS = {
 }
 
 
-def action_meanings(env_name: str) -> tuple[str, ...] | None:
-    """What each action does, where it is known (from Gymnasium's documentation)."""
+def action_meanings(env_name: str, options: dict | None = None) -> tuple[str, ...] | None:
+    """What each action does, where it is known; `options`: of an Atari game."""
+    if options:
+        return emulator(env_name, options).action_meanings
     return _ACTION_MEANINGS.get(env_name.split('-v')[0])
 
 

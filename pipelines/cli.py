@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import logging
 import os
 import pathlib
 import re
@@ -170,10 +171,13 @@ _orphans: set[str] = set()
 
 
 def _parse(parse: Callable[[str], object], source: str):
+    logging.disable(logging.ERROR)  # gin logs each place where an included file is not
     try:
         parse(source)
     except (ValueError, SyntaxError, TypeError, KeyError, ImportError, OSError) as e:
         raise UserError(f"gin: in '{source}': {_gin_message(e)}") from e
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _all_bindings() -> dict[str, str]:

@@ -42,7 +42,7 @@ _VIDEO = flags.DEFINE_string(
 )
 
 _MAX_ENVS = 100
-_VIDEO_FPS = 30
+_FPS, _ATARI_FPS = 30, 15  # a game's agent acts 15 times a second
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,8 +98,20 @@ def _main() -> None:
         f'min {report["min"]:.2f}, max {report["max"]:.2f}\nevery return is in {json_path}'
     )
     if _VIDEO.value:
-        frames = _record(env_name, policy.action, _SEED.value, _VIDEO.value)
-        print(f'{frames} frames are in {_VIDEO.value}')
+        _film(policy, env_name, options, pathlib.Path(_VIDEO.value))
+
+
+def _film(policy, env_name: str, options: dict | None, path: pathlib.Path):
+    from pipelines import video
+
+    recorder = video.Recorder(
+        env_name, options, policy.outputs, policy.get_initial_state(1), _EPSILON.value
+    )
+    try:
+        frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if options else _FPS)
+    except OSError as e:
+        raise cli.UserError(f"--video='{path}' cannot be written: {e.strerror}") from e
+    print(f'{frames} frames are in {path}')
 
 
 def statistics(returns) -> dict:
@@ -120,33 +132,6 @@ def statistics(returns) -> dict:
         'min': float(returns.min()),
         'max': float(returns.max()),
     }
-
-
-def _record(env_name: str, action_fn, seed: int, path: str) -> int:
-    """Plays one episode and writes its frames as a GIF; returns how many there are."""
-    import tensorflow as tf
-    from PIL import Image
-
-    from envs import suite
-
-    env = suite.load(env_name, 1, training_wrappers=(), render_mode='rgb_array')
-    time_step = env.reset(seed=seed)
-    pictures = env.render()
-    if not pictures or pictures[0] is None:
-        raise cli.UserError(f"--video: '{env_name}' draws no rgb_array")
-    frames = [pictures[0]]
-    while not time_step.is_last()[0]:
-        step = action_fn(tf.nest.map_structure(tf.constant, time_step), ())
-        time_step = env.step(step.action.numpy())
-        frames.append(env.render()[0])
-    images = [Image.fromarray(frame) for frame in frames]
-    try:
-        images[0].save(
-            path, save_all=True, append_images=images[1:], duration=1000 // _VIDEO_FPS, loop=0
-        )
-    except OSError as e:
-        raise cli.UserError(f"--video='{path}' cannot be written: {e.strerror}") from e
-    return len(frames)
 
 
 if __name__ == '__main__':

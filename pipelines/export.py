@@ -104,7 +104,20 @@ def _act_signature(policy):
     def batched(spec, name):
         return tf.TensorSpec([None, *spec.shape], spec.dtype, name=name)
 
+    def checked(tensor, spec, name):
+        # TensorFlow checks an input's dtype, not its shape; the placeholder hides the static one,
+        # with which the check would be optimised away.
+        shape = list(spec.shape)
+        hidden = tf.compat.v1.placeholder_with_default(tensor, [None] * (1 + len(shape)))
+        message = f'{name} must be {spec.dtype.name} [{", ".join(["B", *map(str, shape)])}]'
+        fits = tf.debugging.assert_equal(tf.shape(hidden)[1:], shape, message=message)
+        with tf.control_dependencies([fits]):
+            return tf.ensure_shape(tf.identity(hidden), [None, *shape])
+
     def outputs(observation, step_type, state):
+        observation = checked(observation, observation_spec, 'observation')
+        if state_spec:
+            state = checked(state, state_spec, 'state')
         batch = tf.shape(observation)[:1]
         time_step = ts.TimeStep(step_type, tf.zeros(batch), tf.ones(batch), observation)
         return policy.outputs(time_step, state)

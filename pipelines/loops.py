@@ -226,7 +226,7 @@ class Learner:
           fuse: whether XLA compiles the loop over the minibatches.
         """
         self._agent, self._replay, self._num_frames = agent, replay, num_frames
-        self._deal = dict(
+        self.plan = dict(
             lead=replay.lead_rows,
             n=n,
             gamma=gamma,
@@ -254,11 +254,15 @@ class Learner:
             raise self._replay.stalled('sampling') from e
         return TrainMetrics(loss.numpy(), mean_q.numpy())
 
+    def train_on(self, blocks, plan: n_step.MinibatchPlan, num_train_steps: int) -> None:
+        """Runs train steps on minibatches of blocks that were sampled before."""
+        self._train_each(blocks, plan, tf.constant(num_train_steps))
+
     def _sample_and_train(self, num_train_steps):
         sample = next(self._samples)
         blocks = self._replay.codec.decode(sample.data)
         return self._train_each(
-            blocks, n_step.plan_minibatches(blocks, **self._deal), num_train_steps
+            blocks, n_step.plan_minibatches(blocks, **self.plan), num_train_steps
         )
 
     def _loop(self, blocks, plan, num_train_steps):

@@ -11,6 +11,8 @@ import sys
 import tensorflow as tf
 import tqdm
 
+from pipelines.reference import Ladder
+
 COLUMNS = (
     'env_steps',
     'train_steps',
@@ -20,6 +22,7 @@ COLUMNS = (
     'loss',
     'mean_q',
     'epsilon',
+    'policy_lag_train_steps',  # how old the weights that acted became, at most
     'env_steps_per_second',
     'wall_seconds',
 )
@@ -128,8 +131,10 @@ def _short(value) -> str:
     return f'{value:.6g}' if isinstance(value, float) else str(value)
 
 
-def draw_curve(progress_csv: pathlib.Path, png: pathlib.Path, title: str) -> None:
-    """Draws return against environment steps from progress.csv."""
+def draw_curve(
+    progress_csv: pathlib.Path, png: pathlib.Path, title: str, ladder: Ladder | None = None
+) -> None:
+    """Draws return against environment steps from progress.csv, with published returns beside."""
     import matplotlib
 
     matplotlib.use('Agg')
@@ -143,8 +148,11 @@ def draw_curve(progress_csv: pathlib.Path, png: pathlib.Path, title: str) -> Non
         return [x for x, _ in points], [y for _, y in points]
 
     figure, axes = plt.subplots(figsize=(7, 4), layout='constrained')
+    axes.set_xlim(0, max(int(row['env_steps']) for row in rows))
     axes.plot(*series('return_mean_100'), label='training, last 100 episodes')
     axes.plot(*series('eval_return_mean'), '.-', label='greedy evaluation', linewidth=1)
+    if ladder is not None:
+        _draw_ladder(axes, ladder)
     axes.set(xlabel='environment steps', ylabel='return (raw reward)', title=title)
     axes.grid(alpha=0.3)
     axes.legend()
@@ -152,3 +160,21 @@ def draw_curve(progress_csv: pathlib.Path, png: pathlib.Path, title: str) -> Non
     figure.savefig(tmp, dpi=120, format='png')
     plt.close(figure)
     os.replace(tmp, png)
+
+
+def _draw_ladder(axes, ladder: Ladder):
+    """Published curves as far as the run goes, and the levels that do not dwarf it."""
+    right, top = axes.get_xlim()[1], axes.get_ylim()[1]
+    for (name, points), style in zip(ladder.curves.items(), (':', '--', '-.'), strict=False):
+        within = [(x, y) for x, y in points if x <= 1.05 * right]
+        if within:
+            axes.plot(*zip(*within, strict=True), f's{style}', color='grey', markersize=3,
+                      linewidth=1, label=name)  # fmt: skip
+    top = max([top, *(y for points in ladder.curves.values() for x, y in points if x <= right)])
+    for name, level in ladder.levels.items():
+        if level <= 1.5 * top:
+            axes.axhline(level, color='grey', linewidth=0.7)
+            axes.text(
+                0.01, level, f'{name} {level:g}', fontsize='small', va='bottom',
+                transform=axes.get_yaxis_transform(),
+            )  # fmt: skip

@@ -32,6 +32,15 @@ class RowCodec:
         """The length of a row."""
         return self._dtype.itemsize
 
+    @property
+    def frame_bytes(self) -> int:
+        """How many of a row's bytes are pictures (uint8 with two or more dimensions)."""
+        return sum(
+            int(np.prod(leaf.shape))
+            for leaf in self._leaves
+            if leaf.dtype == tf.uint8 and leaf.shape.rank >= 2
+        )
+
     def encode(self, nest) -> np.ndarray:
         """uint8 [N, row_bytes] from a nest of arrays [N, ...]."""
         leaves = tf.nest.flatten(nest)

@@ -5,7 +5,8 @@
     tensorboard/    the same, for TensorBoard
     checkpoints/    <env steps>/: variables, state.json, manifest.json with checksums
     replay/         every step collected, written once (see `replay_log`)
-    policy/         the exported policy        curve.png    summary.json
+    policy/         the exported policy (Atari: policy_raw/ too)
+    videos/         GIFs of greedy play        curve.png    summary.json
 
 Files appear whole: each is written under another name, synced, and renamed. A
 checkpoint counts only if every file in it matches its manifest; where the newest does
@@ -30,7 +31,7 @@ from pipelines import cli
 from pipelines.cli import UserError
 
 _KEPT_CHECKPOINTS = 2
-_OWN_NAMES = ('policy', 'config.gin', 'summary.json', 'curve.png')
+_OWN_NAMES = ('policy', 'policy_raw', 'config.gin', 'summary.json', 'curve.png')
 # What may change between two runs of one directory: how long, how often, how it is judged.
 _FREE_PARAMETERS = (
     'num_env_steps',
@@ -39,6 +40,7 @@ _FREE_PARAMETERS = (
     'eval_interval_env_steps',
     'checkpoint_interval_env_steps',
     'log_interval_env_steps',
+    'video_interval_episodes',
     'stall_timeout_seconds',
 )
 
@@ -81,7 +83,8 @@ class RunDir:
         if not (checkpoints / 'identity.json').exists():
             return
         own = [*checkpoints.glob('*'), *(self.path / f'{name}.tmp' for name in _OWN_NAMES)]
-        own += [self.path / 'policy.old']
+        own += [self.path / f'{name}.old' for name in ('policy', 'policy_raw')]
+        own += (self.path / 'videos').glob('*.tmp')
         for path in own:
             if path.suffix == '.old' and path.exists() and not path.with_suffix('').exists():
                 path.rename(path.with_suffix(''))  # killed between two renames of `replace_dir`

@@ -15,11 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from envs import suite
-from pipelines import cli, export, loops, progress, run_dir
+from pipelines import cli, loops, progress, report, run_dir, video
 from pipelines.cli import UserError
-
-_MAX_EVAL_ENVS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +36,13 @@ class Plan:
     eval_interval_env_steps: int
     checkpoint_interval_env_steps: int
     log_interval_env_steps: int
+    video_interval_episodes: int | None
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            if field.name != 'eval_epsilon':
-                cli.check_count(field.name, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if field.type == 'int' or (field.type == 'int | None' and value is not None):
+                cli.check_count(field.name, value)
         if not 0.0 <= self.eval_epsilon <= 1.0:
             raise UserError(f'eval_epsilon = {self.eval_epsilon}: must be between 0 and 1')
 
@@ -84,7 +83,9 @@ class Session:
         self.learning_start_env_steps: int | None = None
         self._best = {'eval_mean': float('-inf'), 'env_steps': 0, 'train_steps': 0}
         self._wall_seconds = 0.0
+        self._max_policy_lag = 0  # train steps
         self._evaluator: loops.Evaluator | None = None
+        self._recorder: video.Recorder | None = None
         self._checkpoint_objects = tf.train.Checkpoint(
             agent=agent, best=export_policy.q_network, env_steps=env_steps
         )
@@ -113,6 +114,9 @@ class Session:
                 ('checkpoint', self._plan.checkpoint_interval_env_steps),
             )
         }
+        every = self._plan.video_interval_episodes
+        if every is not None:
+            self._cadences['video'] = progress.Cadence(every, self.statistics.num_episodes)
 
     def _restore(self, variables: str, state: dict) -> dict:
         try:
@@ -125,6 +129,7 @@ class Session:
         self.statistics.restore(state['statistics'])
         self.learning_start_env_steps = state['learning_start_env_steps']
         self._best = state['best']
+        self._max_policy_lag = state['max_policy_lag']
         self._wall_seconds = state['wall_seconds']
         self._replay.restore(state['replay_position'])
         print(
@@ -161,6 +166,7 @@ class Session:
                 if metrics is not None:
                     self._check_finite(metrics)
                     self._metrics.append(metrics)
+                    self._max_policy_lag = max(self._max_policy_lag, metrics.policy_lag_train_steps)
                 self._after_turn(int(self.env_steps))
                 if stop_requested():
                     break
@@ -185,6 +191,21 @@ class Session:
             self._log(count, evaluation)
         if self._cadences['checkpoint'].due(count) and not finished:
             self._save_checkpoint()
+        episodes = self.statistics.num_episodes
+        if 'video' in self._cadences and self._cadences['video'].due(episodes):
+            self._film(episodes)
+
+    def _film(self, num_episodes: int):
+        if self._recorder is None:
+            options, policy = self._env.options, self._agent.policy
+            self._recorder = video.Recorder(
+                self._env.name,
+                dataclasses.asdict(options) if options else None,
+                policy.outputs,
+                policy.get_initial_state(1),
+                self._plan.eval_epsilon,
+            )
+        report.film(self._recorder, self._run.path, num_episodes, self.derived_seed('video'))
 
     def _check_finite(self, metrics):
         if not np.isfinite(metrics.loss):
@@ -199,12 +220,8 @@ class Session:
         episodes = self._plan.num_selection_episodes
         policy = self._agent.policy
         if self._evaluator is None:
-            env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
-            self._evaluator = loops.Evaluator(
-                env,
-                policy.action,
-                policy.get_initial_state(env.batch_size),
-                self._plan.eval_epsilon,
+            self._evaluator = report.make_evaluator(
+                self._env.name, policy, episodes, self._plan.eval_epsilon
             )
         mean = float(self._evaluator(episodes, self.derived_seed('selection')).mean())
         if mean >= self._best['eval_mean']:
@@ -231,6 +248,7 @@ class Session:
                 'loss': float(np.mean([m.loss for m in metrics])) if metrics else '',
                 'mean_q': float(np.mean([m.mean_q for m in metrics])) if metrics else '',
                 'epsilon': float(self._agent.epsilon()),
+                'policy_lag_train_steps': max([0, *(m.policy_lag_train_steps for m in metrics)]),
                 'env_steps_per_second': (count - then) / (now - at),
                 'wall_seconds': self._wall_seconds,
             }
@@ -242,6 +260,7 @@ class Session:
             'train_steps': int(self._agent.train_step_counter),
             'learning_start_env_steps': self.learning_start_env_steps,
             'best': self._best,
+            'max_policy_lag': self._max_policy_lag,
             'statistics': self.statistics.state(),
             'wall_seconds': self._wall_seconds,
             'replay_position': self._replay.sync(),
@@ -263,75 +282,41 @@ class Session:
                 'min_replay_transitions or raise num_env_steps (a step can be sampled once a few '
                 'more have followed it in its environment)'
             )
-        policy_dir = self._run.path / 'policy'
-        card = {
-            'env_name': self._env.name,
-            'env_options': dataclasses.asdict(self._env.options) if self._env.options else None,
-            'action_meanings': suite.action_meanings(self._env.name),
-            'agent': self._agent_name,
-            'seed': self._seed,
-            'env_steps': self._best['env_steps'],
-            'train_steps': self._best['train_steps'],
-            'selection_mean': self._best['eval_mean'],
-            'run_env_steps': int(self.env_steps),
-            'config': cli.operative_bindings(),
-        }
-        observations = self._replay.newest_rows(256).observation.numpy()
-        with export.proven_export(self._export_policy, policy_dir, card, observations) as policy:
-            episodes = self._plan.num_eval_episodes
-            env = suite.load(self._env.name, min(episodes, _MAX_EVAL_ENVS), training_wrappers=())
-            evaluator = loops.Evaluator(
-                env,
-                policy.action,
-                policy.get_initial_state(env.batch_size),
-                self._plan.eval_epsilon,
-            )
-            returns = evaluator(episodes, self.derived_seed('final'))
-        progress.draw_curve(
-            self._progress.path,
-            self._run.path / 'curve.png',
-            f'{self._agent_name} on {self._env.name}, seed {self._seed}',
-        )
-        self._write_summary(returns, policy_dir)
-
-    def _write_summary(self, returns: np.ndarray, policy_dir):
         env_steps, train_steps = int(self.env_steps), int(self._agent.train_step_counter)
         assert self.learning_start_env_steps is not None
-        learning_env_steps = env_steps - self.learning_start_env_steps
-        summary = {
-            'env_name': self._env.name,
-            'agent': self._agent_name,
-            'seed': self._seed,
-            'env_steps': env_steps,
-            'num_env_steps': self._plan.num_env_steps,
-            'train_steps': train_steps,
-            'train_steps_per_env_step': train_steps / learning_env_steps,
-            'episodes': self.statistics.num_episodes,
-            'wall_seconds': round(self._wall_seconds, 2),
-            'env_steps_per_second': round(env_steps / self._wall_seconds, 1),
-            'eval_returns': returns.tolist(),
-            'eval_mean': float(returns.mean()),
-            'best': self._best,
-            'policy_dir': str(policy_dir),
-        }
-        run_dir.write_json(self._run.path / 'summary.json', summary)
-        print(_closing_words(summary, self._run.path))
-
-
-def _closing_words(summary: dict, root) -> str:
-    rows = (
-        ('environment', summary['env_name']),
-        ('agent', summary['agent']),
-        ('env steps', f'{summary["env_steps"]:,}'),
-        ('train steps', f'{summary["train_steps"]:,}'),
-        ('seconds', f'{summary["wall_seconds"]:.1f}'),
-        ('env steps/s', f'{summary["env_steps_per_second"]:,.0f}'),
-        ('evaluation', f'{summary["eval_mean"]:.1f} over {len(summary["eval_returns"])} episodes'),
-        ('policy', f'{summary["policy_dir"]} (reloaded and proven)'),
-    )
-    table = '\n'.join(f'  {name:<12} {value}' for name, value in rows)
-    return (
-        f'\n{table}\n\nNext:\n'
-        f'  python -m pipelines.evaluate --policy_dir={summary["policy_dir"]} --video=play.gif\n'
-        f'  tensorboard --logdir={root}/tensorboard'
-    )
+        report.write(
+            report.Finished(
+                root=self._run.path,
+                env=self._env,
+                agent_name=self._agent_name,
+                export_policy=self._export_policy,
+                observations=self._replay.newest_rows(256).observation.numpy(),
+                card={
+                    'seed': self._seed,
+                    'env_steps': self._best['env_steps'],
+                    'train_steps': self._best['train_steps'],
+                    'selection_mean': self._best['eval_mean'],
+                    'run_env_steps': env_steps,
+                    'config': cli.operative_bindings(),
+                },
+                summary={
+                    'seed': self._seed,
+                    'env_steps': env_steps,
+                    'num_env_steps': self._plan.num_env_steps,
+                    'frames_per_env_step': self._env.frames_per_env_step,
+                    'train_steps': train_steps,
+                    'train_steps_per_env_step': train_steps
+                    / (env_steps - self.learning_start_env_steps),
+                    'max_policy_lag_train_steps': self._max_policy_lag,
+                    'episodes': self.statistics.num_episodes,
+                    'return_mean_100': float(np.mean(self.statistics.last_returns)),
+                    'wall_seconds': round(self._wall_seconds, 2),
+                    'env_steps_per_second': round(env_steps / self._wall_seconds, 1),
+                    'best': self._best,
+                },
+                num_eval_episodes=self._plan.num_eval_episodes,
+                eval_epsilon=self._plan.eval_epsilon,
+                eval_seed=self.derived_seed('final'),
+                film=self._plan.video_interval_episodes is not None,
+            )
+        )

@@ -93,6 +93,7 @@ def train_ddqn(
     eval_interval_env_steps: int = 1_000,
     checkpoint_interval_env_steps: int = 10_000,
     log_interval_env_steps: int = 1_000,
+    video_interval_episodes: int | None = None,
 ) -> None:
     """Trains, keeps the best policy, exports it, proves the export and evaluates it.
 
@@ -123,6 +124,7 @@ def train_ddqn(
       eval_interval_env_steps: between periodic evaluations; they are no env steps.
       checkpoint_interval_env_steps: what a kill may cost at most.
       log_interval_env_steps: between rows of progress.csv.
+      video_interval_episodes: between GIFs of greedy play; None for none.
     """
     import tensorflow as tf
 
@@ -142,12 +144,13 @@ def train_ddqn(
             eval_interval_env_steps,
             checkpoint_interval_env_steps,
             log_interval_env_steps,
+            video_interval_episodes,
         )
         tf.keras.utils.set_random_seed(seed)
         env = suite.load(env_name, num_envs)
         turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
         env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
-        agent, best_policy = _make_agent(
+        agent, best_policy = make_agent(
             env, env_steps, double, dueling, target, frame_stack, overlap
         )
         replay = Replay(
@@ -239,7 +242,7 @@ def _check(num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_
         )
 
 
-def _make_agent(
+def make_agent(
     env,
     env_steps,
     double: bool,

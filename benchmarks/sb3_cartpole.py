@@ -1,6 +1,6 @@
 """Stable-Baselines3's DQN on the work of cartpole_speed.py; prints env steps per second.
 
-    python cartpole_speed_sb3.py NUM_ENVS NUM_THREADS
+    python sb3_cartpole.py NUM_ENVS NUM_THREADS
 
 Runs in an environment of its own, with torch. Timed from 4 000 env steps (training has
 long started) to the end, so that imports and set-up are excluded.

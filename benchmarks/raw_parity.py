@@ -1,0 +1,84 @@
+"""Whether policy_raw/ on raw screens acts as policy/ does on the environment's frames.
+
+    python -m benchmarks.raw_parity --root_dir=runs/space_invaders
+
+Plays real episodes with policy/ in the training environment while an emulator of the same
+seed is given the same actions. At each step three actions are compared: policy/ on the
+environment's frame, policy_raw/ on the emulator's screens, and policy/ on the frame that
+TensorFlow makes of those screens. Each keeps a state of its own, so that a difference can
+carry on. The step that ends an episode is left out: no action is taken there.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+from tf_agents.trajectories import time_step as ts
+
+from agents.raw_screen_policy import ScreensToFrame
+from envs import suite
+from pipelines import export
+
+_ROOT_DIR = flags.DEFINE_string('root_dir', None, 'A finished Atari run.', required=True)
+_STEPS = flags.DEFINE_integer('steps', 5_000, 'How many to compare.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the game.')
+_GOAL = flags.DEFINE_float('goal', 0.995, 'The share of equal actions that must be reached.')
+
+
+def main(_) -> None:
+    """Plays, compares and judges."""
+    root = pathlib.Path(_ROOT_DIR.value)
+    card = json.loads((root / 'policy' / 'policy_card.json').read_text())
+    options = card['env_options']
+    env = suite.load(card['env_name'], 1, options=options)
+    emulator = suite.emulator(card['env_name'], options)
+    to_frame = ScreensToFrame(
+        emulator.screen_size, (options['frame_height'], options['frame_width']), options['max_pool']
+    )
+    policy, raw_policy = (export.LoadedPolicy(str(root / n)) for n in ('policy', 'policy_raw'))
+    state, twin_state, raw_state = (p.get_initial_state(1) for p in (policy, policy, raw_policy))
+    step, screens = env.reset(seed=_SEED.value), emulator.reset(seed=_SEED.value)
+    raw_agreed: list[bool] = []
+    twin_agreed: list[bool] = []
+    episodes = 0
+    grey_levels = np.zeros(256, np.int64)
+    while len(raw_agreed) < _STEPS.value:
+        frame, newest = step.observation, tf.constant(screens[np.newaxis])
+        made = to_frame(newest)
+
+        def seen(observation, kind=step.step_type):
+            return ts.TimeStep(tf.constant(kind), tf.zeros([1]), tf.ones([1]), observation)
+
+        outputs, state = policy.outputs(seen(tf.constant(frame)), state)
+        twin, twin_state = policy.outputs(seen(made), twin_state)
+        raw, raw_state = raw_policy.outputs(seen(newest), raw_state)
+        action = int(outputs['action'][0])
+        if step.is_last()[0]:
+            step, screens = env.step(np.array([action])), emulator.reset()
+            episodes += 1
+            continue
+        raw_agreed.append(action == int(raw['action'][0]))
+        twin_agreed.append(int(twin['action'][0]) == int(raw['action'][0]))
+        difference = np.abs(made.numpy().astype(int) - frame)
+        grey_levels += np.bincount(difference.ravel(), minlength=256)
+        step, (screens, reward, _) = env.step(np.array([action])), emulator.step(action)
+        assert reward == env.raw_reward[0], 'the emulator went another way'
+    shares = ', '.join(
+        f'{count / grey_levels.sum():.4%} by {level}'
+        for level, count in enumerate(grey_levels)
+        if count and level
+    )
+    print(f'{len(raw_agreed):,} steps, {episodes} whole episodes, every reward equal')
+    print(f'pixels that differ, by grey levels: {shares or "none"}')
+    print(f'policy_raw/ and policy/ on the environment frames agree in {np.mean(raw_agreed):.2%}')
+    print(f'policy_raw/ and policy/ on identical frames agree in {np.mean(twin_agreed):.2%}')
+    sys.exit(bool(np.mean(raw_agreed) < _GOAL.value) or not all(twin_agreed))
+
+
+if __name__ == '__main__':
+    app.run(main)

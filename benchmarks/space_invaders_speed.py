@@ -1,0 +1,88 @@
+"""Agent steps per second while training on Space Invaders, beside two peers.
+
+    python -m benchmarks.space_invaders_speed --peer_python=.venv-bench/bin/python
+
+Against Stable-Baselines3, the same work: DQN, Nature network, batch 32, gradient norm 10,
+one train step of one minibatch per 4 agent steps, sticky actions, skip 4. Ours runs in
+bfloat16 and in float32; the peer, in float32, with 1 and 8 environments, and its faster
+form is what we compare with. Against the tutorial's code: dueling Double DQN, its network,
+105x80x4, one train step per agent step. Exits 1 below a goal.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+
+from absl import app, flags
+
+from benchmarks import speed
+
+_PEER_PYTHON = flags.DEFINE_string(
+    'peer_python', None, 'Python of an environment with benchmarks/requirements.txt.', required=True
+)
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Interleaved rounds.')
+_SB3_GOAL = flags.DEFINE_float('sb3_goal', 2.0, 'Ratio to Stable-Baselines3 that must be reached.')
+_TUTORIAL_GOAL = flags.DEFINE_float('tutorial_goal', 6.0, 'Ratio to the tutorial.')
+
+_WARM_UP_ENV_STEPS = 6_000
+_TUTORIAL_WARM_UP_ENV_STEPS = 4_000
+
+
+def _nature(compute_dtype: str) -> float:
+    return speed.ours(
+        'space_invaders_nature_speed.gin',
+        0.25,
+        _WARM_UP_ENV_STEPS,
+        [f"make_q_network.compute_dtype='{compute_dtype}'"],
+    )
+
+
+def _tutorial() -> float:
+    return speed.ours('space_invaders_tutorial_speed.gin', 1.0, _TUTORIAL_WARM_UP_ENV_STEPS)
+
+
+def main(_) -> None:
+    """Measures, prints two tables and judges."""
+
+    def sb3(num_envs: int):
+        return lambda: speed.script(_PEER_PYTHON.value, 'sb3_space_invaders.py', num_envs, 2)
+
+    nature = {
+        'this project': lambda: _nature('auto'),
+        'this project, float32': lambda: _nature('float32'),
+        'Stable-Baselines3, 1 env': sb3(1),
+        'Stable-Baselines3, 8 envs': sb3(8),
+    }
+    tutorial = {
+        "this project, the tutorial's network": _tutorial,
+        "the tutorial's code": lambda: speed.script(sys.executable, 'tutorial_space_invaders.py'),
+    }
+    speeds = speed.interleave(nature | tutorial, _ROUNDS.value)
+    medians = {name: statistics.median(each) for name, each in speeds.items()}
+    print(
+        speed.table(
+            'Space Invaders, DQN, Nature network, batch 32, 1 train step per 4 agent steps',
+            {name: speeds[name] for name in nature},
+        )
+    )
+    peer = max(medians['Stable-Baselines3, 1 env'], medians['Stable-Baselines3, 8 envs'])
+    to_sb3 = medians['this project'] / peer
+    print(
+        f'\n{to_sb3:.1f} times the faster form of the peer, '
+        f'{medians["this project, float32"] / peer:.1f} times in float32 '
+        f'(goal: {_SB3_GOAL.value:g} times)\n'
+    )
+    print(
+        speed.table(
+            "Space Invaders, the tutorial's network, batch 32, 1 train step per agent step",
+            {name: speeds[name] for name in tutorial},
+        )
+    )
+    mine, its = (medians[name] for name in tutorial)
+    print(f"\n{mine / its:.1f} times the tutorial's code (goal: {_TUTORIAL_GOAL.value:g} times)")
+    sys.exit(to_sb3 < _SB3_GOAL.value or mine / its < _TUTORIAL_GOAL.value)
+
+
+if __name__ == '__main__':
+    app.run(main)

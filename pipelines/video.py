@@ -1,0 +1,179 @@
+"""Pictures of play: the screen, and beside it what the policy thinks.
+
+One frame per action. The bars are each action's value less the state's, which is what the
+choice is made by; the values themselves stand beside them.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
+from tf_agents.trajectories import time_step as ts
+
+from agents.raw_screen_policy import ScreensToFrame
+from envs import suite
+from pipelines.cli import UserError
+
+OutputsFn = Callable[[ts.TimeStep, object], tuple[dict, object]]
+
+_MAX_ENV_STEPS = 2_000
+_PANEL_WIDTH, _MIN_HEIGHT = 270, 400
+_ATARI_SCALE = 2
+_PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 30), (150, 150, 150)
+_CHOSEN, _OTHER = (214, 92, 32), (120, 146, 178)
+_NUM_COLOURS = 64
+
+
+class Moment(NamedTuple):
+    """What was seen, thought and done at one environment step."""
+
+    screen: np.ndarray  # uint8 [height, width, 3]
+    outputs: dict[str, np.ndarray]  # the policy's, of this one state: q_values [A], ...
+    action: int
+    return_so_far: float
+
+
+class _Game:
+    """An Atari game: one environment whose screen can be seen."""
+
+    def __init__(self, env_name: str, options: dict):
+        self._emulator = suite.emulator(env_name, options)
+        frame_size = options['frame_height'], options['frame_width']
+        self._to_frame = ScreensToFrame(self._emulator.screen_size, frame_size, options['max_pool'])
+
+    def reset(self, seed: int) -> ts.TimeStep:
+        return self._time_step(self._emulator.reset(seed), ts.StepType.FIRST)
+
+    def step(self, action: np.ndarray) -> tuple[ts.TimeStep, float]:
+        screens, reward, over = self._emulator.step(int(action[0]))
+        kind = ts.StepType.LAST if over else ts.StepType.MID
+        return self._time_step(screens, kind), float(reward)
+
+    def _time_step(self, screens, step_type) -> ts.TimeStep:
+        self.screen = screens[-1]
+        frame = self._to_frame(tf.constant(screens[np.newaxis]))
+        return ts.TimeStep(tf.fill([1], step_type), tf.zeros([1]), tf.ones([1]), frame)
+
+
+class _Rendered:
+    """Any other environment, as it renders itself."""
+
+    def __init__(self, env_name: str):
+        self._env_name = env_name
+        self._env = suite.load(env_name, 1, training_wrappers=(), render_mode='rgb_array')
+
+    def reset(self, seed: int) -> ts.TimeStep:
+        return self._seen(self._env.reset(seed=seed))
+
+    def step(self, action: np.ndarray) -> tuple[ts.TimeStep, float]:
+        return self._seen(self._env.step(action)), float(self._env.raw_reward[0])
+
+    def _seen(self, time_step) -> ts.TimeStep:
+        pictures = self._env.render()
+        if not pictures or pictures[0] is None:
+            raise UserError(f"a video cannot be made: '{self._env_name}' draws no rgb_array")
+        self.screen = pictures[0]
+        return tf.nest.map_structure(tf.constant, time_step)
+
+
+class Recorder:
+    """Plays episodes of one environment and writes them as GIFs."""
+
+    def __init__(
+        self,
+        env_name: str,
+        options: dict | None,
+        outputs: OutputsFn,
+        initial_state,
+        epsilon: float = 0.0,
+    ):
+        """Makes the environment.
+
+        Args:
+          env_name: a Gymnasium id.
+          options: of an Atari game.
+          outputs: (TimeStep, policy state) -> (`action`, `q_values` and perhaps more by name,
+            next policy state), of batches of one.
+          initial_state: the policy state at first, a batch of one.
+          epsilon: the share of random actions.
+
+        Raises:
+          UserError: the environment draws nothing.
+        """
+        self._env: _Game | _Rendered = _Game(env_name, options) if options else _Rendered(env_name)
+        self._labels = suite.action_meanings(env_name, options)
+        self._outputs = tf.function(outputs, autograph=False)
+        self._initial_state, self._epsilon = initial_state, epsilon
+
+    def play(self, seed: int) -> Iterator[Moment]:
+        """One episode, or its first 2 000 steps."""
+        rng = np.random.default_rng(seed)
+        time_step, state = self._env.reset(seed), self._initial_state
+        total = 0.0
+        for _ in range(_MAX_ENV_STEPS):
+            outputs, state = self._outputs(time_step, state)
+            values = {name: value.numpy()[0] for name, value in outputs.items()}
+            action = outputs['action'].numpy()
+            if rng.random() < self._epsilon:
+                action[:] = rng.integers(len(values['q_values']))
+            yield Moment(self._env.screen, values, int(action[0]), total)
+            if time_step.step_type.numpy()[0] == ts.StepType.LAST:
+                return
+            time_step, reward = self._env.step(action)
+            total += reward
+
+    def save(self, path: pathlib.Path, seed: int, every: int = 1, fps: int = 30) -> int:
+        """Writes one episode as a GIF, each `every`th step a frame; returns how many."""
+        frames = [
+            draw(moment, self._labels)
+            for step, moment in enumerate(self.play(seed))
+            if step % every == 0
+        ]
+        palette = frames[len(frames) // 2].quantize(_NUM_COLOURS)
+        first, *rest = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+        tmp = path.with_name(path.name + '.tmp')
+        first.save(
+            tmp, format='GIF', save_all=True, append_images=rest, duration=1000 // fps, loop=0
+        )
+        tmp.replace(path)
+        return len(frames)
+
+
+def draw(moment: Moment, labels: tuple[str, ...] | None) -> Image.Image:
+    """The screen, and beside it a bar for each action's value."""
+    screen = Image.fromarray(moment.screen)
+    if screen.width < _MIN_HEIGHT:  # an Atari screen's pixels are twice as wide as high
+        screen = screen.resize(
+            (screen.width * _ATARI_SCALE, screen.height * _ATARI_SCALE), Image.Resampling.NEAREST
+        )
+    image = Image.new('RGB', (screen.width + _PANEL_WIDTH, max(screen.height, _MIN_HEIGHT)), _PAPER)
+    image.paste(screen, (0, 0))
+    q_values = moment.outputs['q_values']
+    # A plain network has no stream of its own for the state's value: the mean stands for it.
+    value = float(moment.outputs.get('value', np.mean(q_values, keepdims=True))[0])
+    pen, left = ImageDraw.Draw(image), screen.width + 14
+    small, large = ImageFont.load_default(13), ImageFont.load_default(18)
+    pen.text((left, 12), f'return {moment.return_so_far:g}', _INK, large)
+    pen.text((left, 40), f'V(s) = {value:.2f}', _INK, large)
+    pen.text((left, 68), 'bars: A(s, a) = Q(s, a) - V(s)', _FAINT, small)
+    advantage = q_values - value
+    reach = max(float(np.abs(advantage).max()), 1e-6)
+    middle, half = left + 60, 50
+    top = 96
+    pitch = min(48, (image.height - top) // len(q_values))
+    for action, q in enumerate(q_values):
+        y = top + action * pitch
+        colour = _CHOSEN if action == moment.action else _OTHER
+        name = labels[action] if labels else f'action {action}'
+        pen.text((left, y), name, colour if action == moment.action else _INK, small)
+        pen.line((middle, y + 16, middle, y + 20 + pitch // 3), fill=_FAINT)
+        bar = sorted([middle, middle + half * float(advantage[action]) / reach])
+        pen.rectangle((bar[0], y + 18, bar[1] + 1, y + 18 + pitch // 3), fill=colour)
+        pen.text((left + 124, y), f'Q {q:.3f}', _INK, small)
+        pen.text((left + 124, y + 17), f'A {advantage[action]:+.3f}', _FAINT, small)
+    return image

@@ -1,0 +1,188 @@
+"""The pixel pipeline from screen to proven policies, small, with everything real."""
+
+import csv
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tf_agents.trajectories import time_step as ts
+
+from envs import suite
+from pipelines import evaluate, export, train_ddqn
+
+SMALL = {
+    'train_ddqn.num_env_steps': 1_600,
+    'train_ddqn.num_envs': 4,
+    'train_ddqn.min_replay_transitions': 400,
+    'train_ddqn.num_eval_episodes': 2,
+    'train_ddqn.num_selection_episodes': 2,
+    'train_ddqn.eval_interval_env_steps': 1_600,
+    'train_ddqn.checkpoint_interval_env_steps': 400,
+    'train_ddqn.log_interval_env_steps': 200,
+    'train_ddqn.video_interval_episodes': 1,
+    'train_ddqn.max_train_steps_per_turn': 16,
+    'conv_torso.layers': '((8, 8, 4), (8, 4, 2))',
+    'make_q_network.stream_units': '(16,)',
+    'make_q_network.plain_units': '(16,)',
+    'Replay.capacity_transitions': 2_000,
+    'atari.max_frames_per_episode': 800,
+}
+
+
+def arguments(root_dir, **bindings):
+    merged = SMALL | bindings
+    return [
+        'driver',
+        f'--root_dir={root_dir}',
+        '--gin_file=configs/ddqn_space_invaders.gin',
+        *(f'--gin_bindings={name}={value}' for name, value in merged.items()),
+    ]
+
+
+@pytest.fixture(scope='module')
+def run_dir(tmp_path_factory):
+    directory = tmp_path_factory.mktemp('space_invaders')
+    assert train_ddqn.main(arguments(directory)) == 0
+    return directory
+
+
+@pytest.mark.slow
+def test_a_run_leaves_everything_it_promises(run_dir):
+    summary = json.loads((run_dir / 'summary.json').read_text())
+    assert summary['frames_per_env_step'] == 4
+    assert summary['train_steps_per_env_step'] == pytest.approx(0.25, abs=0.001)
+    # 16 train steps may pass between the weights that act and the newest.
+    assert 0 < summary['max_policy_lag_train_steps'] <= 16
+    for name in ('policy', 'policy_raw'):
+        assert json.loads((run_dir / name / 'export_report.json').read_text())['proven']
+    videos = sorted(path.name for path in (run_dir / 'videos').iterdir())
+    assert 'final.gif' in videos and any(name.startswith('after_') for name in videos)
+    with Image.open(run_dir / 'videos' / 'final.gif') as image:
+        assert image.n_frames == 201 and image.size == (590, 420)
+    card = json.loads((run_dir / 'policy' / 'policy_card.json').read_text())
+    assert card['env_options']['protocol'] == 'machado'
+    assert card['action_meanings'] == ['NOOP', 'FIRE', 'RIGHT', 'LEFT', 'RIGHTFIRE', 'LEFTFIRE']
+    with open(run_dir / 'progress.csv', newline='') as f:
+        lags = {int(row['policy_lag_train_steps']) for row in csv.DictReader(f)}
+    assert max(lags) == summary['max_policy_lag_train_steps']
+
+
+@pytest.mark.slow
+def test_an_exported_policy_is_evaluated_as_it_was_trained(run_dir, tmp_path, capsys):
+    """The card says which protocol; gin is not asked."""
+    report, video = tmp_path / 'a.json', tmp_path / 'a.gif'
+    flags = ['driver', f'--policy_dir={run_dir / "policy"}', '--episodes=2', '--epsilon=0.01']
+    assert evaluate.main([*flags, f'--json={report}', f'--video={video}']) == 0
+    assert len(json.loads(report.read_text())['returns']) == 2
+    with Image.open(video) as image:
+        assert image.n_frames == 201  # the limit of 200 agent steps is the card's
+    assert evaluate.main([*flags[:1], f'--policy_dir={run_dir / "policy_raw"}']) == 2
+    assert 'does not fit' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_raw_screens_and_frames_lead_to_the_same_actions(run_dir):
+    """The environment and its emulator side by side, each policy with a state of its own."""
+    card = json.loads((run_dir / 'policy' / 'policy_card.json').read_text())
+    options = card['env_options']
+    env = suite.load(card['env_name'], 1, options=options)
+    emulator = suite.emulator(card['env_name'], options)
+    frame_policy, raw_policy = (
+        export.LoadedPolicy(str(run_dir / name)) for name in ('policy', 'policy_raw')
+    )
+    step, screens = env.reset(seed=1), emulator.reset(seed=1)
+    state, raw_state = frame_policy.get_initial_state(1), raw_policy.get_initial_state(1)
+    agreed = []
+    for _ in range(300):
+        step_type = tf.constant(step.step_type)
+        outputs, state = frame_policy.outputs(tf.nest.map_structure(tf.constant, step), state)
+        raw_step = ts.TimeStep(step_type, tf.zeros([1]), tf.ones([1]), tf.constant(screens[None]))
+        raw_outputs, raw_state = raw_policy.outputs(raw_step, raw_state)
+        action = outputs['action'].numpy()
+        if step.is_last()[0]:
+            step, screens = env.step(action), emulator.reset()
+            continue
+        agreed.append(int(action[0]) == int(raw_outputs['action'][0]))
+        step, (screens, reward, _) = env.step(action), emulator.step(int(action[0]))
+        assert reward == env.raw_reward[0]
+    assert np.mean(agreed) >= 0.99
+
+
+@pytest.mark.slow
+def test_a_wrong_shape_is_named(run_dir):
+    act = tf.saved_model.load(str(run_dir / 'policy_raw')).signatures['act']
+    state = tf.zeros([1, 3, 84, 84], tf.uint8)
+    message = r'observation must be uint8 \[B, 2, 210, 160, 3\]'
+    for shape in ([1, 1, 210, 160, 3], [1, 2, 160, 210, 3]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            act(observation=tf.zeros(shape, tf.uint8), reset=tf.constant([True]), state=state)
+
+
+@pytest.mark.slow
+def test_the_example_plays(run_dir):
+    script = pathlib.Path(train_ddqn.__file__).parents[1] / 'examples' / 'play_raw.py'
+    assert len(script.read_text().splitlines()) < 50
+    done = subprocess.run(
+        [sys.executable, '-I', script, run_dir / 'policy_raw'], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert ' points in ' in done.stdout and done.stderr == ''
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on(tmp_path):
+    """SIGTERM in the middle; the second start finishes with the ratio exact."""
+    command = [sys.executable, '-m', 'pipelines.train_ddqn', *arguments(tmp_path)[1:]]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if ' env steps: ' in line and ', loss -' not in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    assert 'stopped at' in process.stdout.read() and process.wait() == 0
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and 'going on from' in done.stdout, done.stderr
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['train_steps_per_env_step'] == pytest.approx(0.25, abs=0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'bindings',
+    [
+        {'train_ddqn.env_name': "'ALE/Breakout-v5'"},
+        {'train_ddqn.env_name': "'ALE/Pong-v5'", 'train_ddqn.dueling': False},
+        {'atari.protocol': "'tutorial'", 'make_q_network.compute_dtype': "'float32'"},
+        {'train_ddqn.overlap': False, 'train_ddqn.n_step': 1, 'Replay.transitions_per_item': 1},
+    ],
+)
+def test_other_games_and_switches_run_by_bindings_alone(tmp_path, bindings):
+    assert train_ddqn.main(arguments(tmp_path, **bindings)) == 0
+    assert json.loads((tmp_path / 'policy_raw' / 'export_report.json').read_text())['proven']
+
+
+@pytest.mark.parametrize(
+    ('bindings', 'message'),
+    [
+        ({'train_ddqn.env_name': "'ALE/SpaceInvader-v5'"}, 'did you mean ALE/SpaceInvaders-v5'),
+        ({'train_ddqn.env_name': "'Pendulum-v1'"}, 'needs discrete actions'),
+        ({'train_ddqn.env_name': "'CartPole-v1'"}, 'needs stacked uint8 frames'),
+        ({'atari.frame_height': 12}, '12x84 are 2x20 before layer 2'),
+        ({'train_ddqn.frame_stack': 0}, 'train_ddqn.frame_stack = 0'),
+        ({'train_ddqn.frame_stack': None}, 'needs stacked uint8 frames'),
+        ({'atari.protocol': "'dopamine'"}, "atari.protocol = 'dopamine'"),
+        ({'make_q_network.compute_dtype': "'float16'"}, "compute_dtype = 'float16'"),
+        ({'train_ddqn.eval_epsilon': 2}, 'eval_epsilon = 2'),
+        ({'train_ddqn.video_interval_episodes': 0}, 'video_interval_episodes = 0'),
+    ],
+)
+def test_bad_input_gets_one_line(tmp_path, capsys, bindings, message):
+    assert train_ddqn.main(arguments(tmp_path, **bindings)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: ') and error.count('\n') == 1
+    assert message in error
