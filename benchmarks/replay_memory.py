@@ -17,7 +17,7 @@ from tf_agents.policies import random_tf_policy
 from tf_agents.specs import tensor_spec
 
 from envs import suite
-from pipelines import loops
+from pipelines import loops, rollout
 from pipelines.replay import Replay
 
 _PER_ITEM = flags.DEFINE_integer('transitions_per_item', 16, 'The item layout.')
@@ -41,7 +41,7 @@ def main(_) -> None:
             capacity_transitions=_TRANSITIONS.value, transitions_per_item=_PER_ITEM.value,
         ) as replay,
     ):  # fmt: skip
-        statistics = loops.EpisodeStatistics(_NUM_ENVS)
+        statistics = rollout.EpisodeStatistics(_NUM_ENVS)
         env_steps = tf.Variable(0, dtype=tf.int64)
         collector = loops.Collector(env, policy, replay, statistics, env_steps)
         collector.reset(0)

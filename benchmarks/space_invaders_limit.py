@@ -21,7 +21,7 @@ from absl import app, flags
 from agents import n_step
 from benchmarks import speed
 from envs import suite
-from pipelines import cli, loops, train_ddqn
+from pipelines import cli, loops, rollout, train_ddqn
 from pipelines.replay import Replay
 
 _ROUNDS = flags.DEFINE_integer('rounds', 12, 'Of each part and of the whole.')
@@ -45,7 +45,7 @@ def main(_) -> None:
             turns.max_train_steps * _BATCH_SIZE, pathlib.Path(directory),
         ) as replay,
     ):  # fmt: skip
-        statistics_ = loops.EpisodeStatistics(_NUM_ENVS)
+        statistics_ = rollout.EpisodeStatistics(_NUM_ENVS)
         collector = loops.Collector(env, agent.collect_policy, replay, statistics_, env_steps)
         collector.reset(0)
         learner = loops.Learner(

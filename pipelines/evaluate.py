@@ -65,7 +65,7 @@ def _main() -> None:
             raise cli.UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
 
     from envs import suite
-    from pipelines import export, loops, run_dir
+    from pipelines import export, rollout, run_dir
 
     policy = export.LoadedPolicy(_POLICY_DIR.value)
     env_name = _ENV_NAME.value or policy.card['env_name']
@@ -73,7 +73,7 @@ def _main() -> None:
     options = policy.card.get('env_options')
     env = suite.load(env_name, num_envs, training_wrappers=(), options=options)
     policy.check_fits(env)
-    evaluator = loops.Evaluator(
+    evaluator = rollout.Evaluator(
         env, policy.action, policy.get_initial_state(num_envs), _EPSILON.value
     )
     returns = evaluator(_EPISODES.value, _SEED.value)

@@ -13,7 +13,7 @@ from agents.policies import GreedyQPolicy
 from agents.raw_screen_policy import RawScreenPolicy, ScreensToFrame
 from envs import suite
 from envs.gymnasium_env import GymnasiumEnv
-from pipelines import export, loops, progress, reference, run_dir, video
+from pipelines import export, progress, reference, rollout, run_dir, video
 
 _MAX_EVAL_ENVS = 100
 _NUM_SCREENS = 64
@@ -83,10 +83,10 @@ def write(finished: Finished) -> None:
     print(_closing_words(summary, root))
 
 
-def make_evaluator(env_name: str, policy, num_episodes: int, epsilon: float) -> loops.Evaluator:
+def make_evaluator(env_name: str, policy, num_episodes: int, epsilon: float) -> rollout.Evaluator:
     """Evaluates `policy`, live or loaded, in environments of its own, as gin configures them."""
     env = suite.load(env_name, min(num_episodes, _MAX_EVAL_ENVS), training_wrappers=())
-    return loops.Evaluator(env, policy.action, policy.get_initial_state(env.batch_size), epsilon)
+    return rollout.Evaluator(env, policy.action, policy.get_initial_state(env.batch_size), epsilon)
 
 
 @contextlib.contextmanager

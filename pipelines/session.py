@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from pipelines import cli, loops, progress, report, run_dir, video
+from pipelines import cli, loops, progress, report, rollout, run_dir, video
 from pipelines.cli import UserError
 
 
@@ -79,12 +79,12 @@ class Session:
         self._run, self._seed, self._plan = run, seed, plan
         self._env, self._agent, self._agent_name = env, agent, agent_name
         self._export_policy, self._replay, self.env_steps = export_policy, replay, env_steps
-        self.statistics = loops.EpisodeStatistics(env.batch_size)
+        self.statistics = rollout.EpisodeStatistics(env.batch_size)
         self.learning_start_env_steps: int | None = None
         self._best = {'eval_mean': float('-inf'), 'env_steps': 0, 'train_steps': 0}
         self._wall_seconds = 0.0
         self._max_policy_lag = 0  # train steps
-        self._evaluator: loops.Evaluator | None = None
+        self._evaluator: rollout.Evaluator | None = None
         self._recorder: video.Recorder | None = None
         self._checkpoint_objects = tf.train.Checkpoint(
             agent=agent, best=export_policy.q_network, env_steps=env_steps

@@ -8,7 +8,7 @@ from tf_agents.specs import tensor_spec
 
 from agents import ddqn, q_network, schedules, torsos
 from envs import suite
-from pipelines import loops
+from pipelines import loops, rollout
 from pipelines.replay import Replay
 
 GAMMA = 0.9
@@ -94,7 +94,7 @@ def train(tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_
         learner_agent.collect_data_spec, 8, 0, n, 64 * 32, tmp_path / 'log',
         capacity_transitions=5_000, transitions_per_item=per_item, rows_per_chunk=per_item,
     ) as replay:  # fmt: skip
-        statistics = loops.EpisodeStatistics(8)
+        statistics = rollout.EpisodeStatistics(8)
         policy = learner_agent.collect_policy
         collector = loops.Collector(env, policy, replay, statistics, env_steps)
         learner = loops.Learner(

@@ -1,0 +1,170 @@
+"""A policy at play: the loop that acts and steps inside the graph, and who listens to it."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import time_step as ts
+
+ActionFn = Callable[..., policy_step.PolicyStep]  # (TimeStep, policy_state) -> PolicyStep
+
+
+class Rollout:
+    """A policy acting in a batched environment, inside the graph."""
+
+    def __init__(
+        self,
+        env,
+        action_fn: ActionFn,
+        initial_policy_state,
+        on_step: Callable[[ts.TimeStep, np.ndarray, ts.TimeStep], bool],
+        env_steps: tf.Variable | None = None,
+    ):
+        """Prepares the loop; `reset` must be called before `run`.
+
+        Args:
+          env: batched `GymnasiumEnv`.
+          action_fn: acts on tensors [num_envs, ...].
+          initial_policy_state: nest of tensors [num_envs, ...].
+          on_step: told of every vector step (time_step, action, next_time_step; arrays
+            [num_envs, ...]); the loop goes on while it returns True.
+          env_steps: counts environment steps inside the loop, so that schedules that read
+            it are exact. A step that only starts an episode is none.
+        """
+        self._env = env
+        self._action_fn = action_fn
+        self._initial_policy_state = initial_policy_state
+        self._on_step = on_step
+        self._env_steps = env_steps
+        self._spec = env.time_step_spec()
+        self._run = tf.function(self._loop, autograph=False)
+
+    def reset(self, seed: int) -> None:
+        """Starts an episode in every environment."""
+        first = self._env.reset(seed=seed)
+        self._time_step = tf.nest.map_structure(tf.constant, first)
+        self._policy_state = self._initial_policy_state
+
+    def run(self, num_vector_steps: int) -> None:
+        """Steps every environment `num_vector_steps` times, or until `on_step` says stop."""
+        self._time_step, self._policy_state = self._run(
+            self._time_step, self._policy_state, tf.constant(num_vector_steps)
+        )
+
+    def _loop(self, time_step, policy_state, num_vector_steps):
+        def body(i, go_on, time_step, policy_state):
+            del go_on
+            step = self._action_fn(time_step, policy_state)
+            if self._env_steps is not None:
+                self._env_steps.assign_add(
+                    tf.math.count_nonzero(time_step.step_type != ts.StepType.LAST)
+                )
+            go_on, time_step = self._step_in_graph(step.action)
+            return i + 1, go_on, time_step, step.state
+
+        _, _, time_step, policy_state = tf.while_loop(
+            lambda i, go_on, *_: (i < num_vector_steps) & go_on,
+            body,
+            (tf.constant(0), tf.constant(True), time_step, policy_state),
+            parallel_iterations=1,
+        )
+        return time_step, policy_state
+
+    def _step_in_graph(self, action):
+        specs = tf.nest.flatten(self._spec)
+        go_on, *leaves = tf.numpy_function(
+            self._step, [action], [tf.bool, *(tf.as_dtype(spec.dtype) for spec in specs)]
+        )
+        for leaf, spec in zip(leaves, specs, strict=True):
+            leaf.set_shape((self._env.batch_size, *spec.shape))
+        go_on.set_shape(())
+        return go_on, tf.nest.pack_sequence_as(self._spec, leaves)
+
+    def _step(self, action):
+        before = self._env.current_time_step()
+        after = self._env.step(action)
+        return (self._on_step(before, action, after), *tf.nest.flatten(after))
+
+
+class EpisodeStatistics:
+    """Returns of training episodes, undiscounted and of the raw reward."""
+
+    def __init__(self, num_envs: int, window: int = 100):
+        self.num_episodes = 0
+        self.last_returns: collections.deque[float] = collections.deque(maxlen=window)
+        self._return = np.zeros(num_envs)
+
+    def add(self, raw_reward: np.ndarray, next_step_type: np.ndarray) -> None:
+        """One vector step: raw_reward float [num_envs], next_step_type int32 [num_envs]."""
+        self._return += raw_reward
+        for i in np.flatnonzero(next_step_type == ts.StepType.LAST):
+            self.last_returns.append(float(self._return[i]))
+            self.num_episodes += 1
+            self._return[i] = 0.0
+
+    def state(self) -> dict:
+        """What a checkpoint must keep; episodes in flight are not part of it."""
+        return {'num_episodes': self.num_episodes, 'last_returns': list(self.last_returns)}
+
+    def restore(self, state: dict) -> None:
+        """Takes `state` back."""
+        self.num_episodes = state['num_episodes']
+        self.last_returns.extend(state['last_returns'])
+
+
+class Evaluator:
+    """Plays episodes that are given to environments beforehand; traced once for many calls.
+
+    Environment i plays episodes i, i + num_envs, ... (the first to finish would favour
+    short episodes).
+    """
+
+    def __init__(self, env, action_fn: ActionFn, policy_state, epsilon: float = 0.0):
+        """`epsilon`: the share of steps that take a uniformly random, discrete action instead."""
+        self._env = env
+        self._generator = tf.random.Generator.from_seed(0)
+        if epsilon > 0.0:
+            action_fn = self._with_random_actions(action_fn, epsilon)
+        self._rollout = Rollout(env, action_fn, policy_state, self._on_step)
+
+    def _with_random_actions(self, action_fn: ActionFn, epsilon: float) -> ActionFn:
+        num_actions = int(np.max(self._env.action_spec().maximum)) + 1
+
+        def action(time_step, policy_state):
+            step = action_fn(time_step, policy_state)
+            shape, dtype = tf.shape(step.action), step.action.dtype
+            random_action = self._generator.uniform(shape, maxval=num_actions, dtype=dtype)
+            explore = self._generator.uniform(shape) < epsilon
+            return step._replace(action=tf.where(explore, random_action, step.action))
+
+        return action
+
+    def __call__(self, num_episodes: int, seed: int) -> np.ndarray:
+        """Raw returns, float64 [num_episodes], in the episodes' order.
+
+        The same seed and number of environments give the same episodes.
+        """
+        n = self._env.batch_size
+        self._returns: list[list[float]] = [[] for _ in range(n)]
+        self._quota = [len(range(i, num_episodes, n)) for i in range(n)]
+        self._open = sum(quota > 0 for quota in self._quota)
+        self._running = np.zeros(n)
+        self._generator.reset_from_seed(seed)
+        self._rollout.reset(seed)
+        while self._open:
+            self._rollout.run(500)
+        return np.array([self._returns[k % n][k // n] for k in range(num_episodes)])
+
+    def _on_step(self, before, action, after) -> bool:
+        del before, action
+        self._running += self._env.raw_reward
+        for i in np.flatnonzero(after.step_type == ts.StepType.LAST):
+            if len(self._returns[i]) < self._quota[i]:
+                self._returns[i].append(float(self._running[i]))
+                self._open -= len(self._returns[i]) == self._quota[i]
+            self._running[i] = 0.0
+        return self._open > 0
