@@ -110,7 +110,9 @@ def _act_signature(policy):
         shape = list(spec.shape)
         hidden = tf.compat.v1.placeholder_with_default(tensor, [None] * (1 + len(shape)))
         message = f'{name} must be {spec.dtype.name} [{", ".join(["B", *map(str, shape)])}]'
-        fits = tf.debugging.assert_equal(tf.shape(hidden)[1:], shape, message=message)
+        fits = tf.debugging.assert_equal(
+            tf.shape(hidden)[1:], tf.constant(shape, tf.int32), message=message
+        )
         with tf.control_dependencies([fits]):
             return tf.ensure_shape(tf.identity(hidden), [None, *shape])
 

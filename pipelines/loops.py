@@ -15,7 +15,7 @@ import contextlib
 import fractions
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +28,7 @@ from pipelines import replay as replay_lib
 from pipelines.cli import UserError
 from pipelines.rollout import Rollout
 
+T = TypeVar('T')
 MAX_TRAIN_STEPS_PER_TURN = 128
 _MAX_ENV_STEPS_PER_TURN = 256
 
@@ -85,14 +86,6 @@ class Collector:
         return True
 
 
-class TrainMetrics(NamedTuple):
-    """Means over the train steps of one call; float32 []."""
-
-    loss: np.ndarray
-    mean_q: np.ndarray
-    policy_lag_train_steps: int = 0  # how old the acting weights became meanwhile, at most
-
-
 class Learner:
     """Samples replay and trains, up to `max_train_steps` per call."""
 
@@ -132,8 +125,11 @@ class Learner:
         self._train = tf.function(self._sample_and_train, autograph=False)
         self._train_each = tf.function(self._loop, autograph=False, jit_compile=fuse)
 
-    def train(self, num_train_steps: int) -> TrainMetrics:
+    def train(self, num_train_steps: int) -> dict[str, float]:
         """Runs exactly `num_train_steps` train steps, at most `max_train_steps`.
+
+        Returns:
+          The means of `loss` and `mean_q` over them.
 
         Raises:
           ReplayStalledError: nothing can be sampled.
@@ -147,7 +143,7 @@ class Learner:
                 loss, mean_q = self._train(tf.constant(num_train_steps))
         except tf.errors.OutOfRangeError as e:
             raise self._replay.stalled('sampling') from e
-        return TrainMetrics(loss.numpy(), mean_q.numpy())
+        return {'loss': float(loss), 'mean_q': float(mean_q)}
 
     def train_on(self, blocks, plan: n_step.MinibatchPlan, num_train_steps: int) -> None:
         """Runs train steps on minibatches of blocks that were sampled before."""
@@ -176,8 +172,8 @@ class Learner:
         return loss / count, mean_q / count
 
 
-def side_by_side(collect: Callable[[], None], train: Callable[[], TrainMetrics]) -> TrainMetrics:
-    """Runs `collect` on a thread of its own while this one runs `train`; returns its metrics.
+def side_by_side(collect: Callable[[], None], train: Callable[[], T]) -> T:
+    """Runs `collect` on a thread of its own while this one runs `train`; returns what that does.
 
     Both have ended when it returns or raises.
     """
@@ -230,3 +226,62 @@ class Turns:
     def train_steps_due(self, env_steps_since_start: int, train_steps: int) -> int:
         """How many train steps the ratio owes now."""
         return int(self.ratio * env_steps_since_start) - train_steps
+
+
+class TakingTurns:
+    """Collects and trains in turns, or side by side, at the exact ratio of `turns`."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        learner: Learner,
+        turns: Turns,
+        agent,
+        env_steps: tf.Variable,
+        enough: Callable[[], bool],
+        notes: dict,
+        overlap: bool,
+    ):
+        """Prepares the first turn.
+
+        Args:
+          collector: collects.
+          learner: trains.
+          turns: who works how long.
+          agent: counts its train steps; with `overlap` it acts on published weights.
+          env_steps: int64 [], counted by the collector.
+          enough: says whether training may start.
+          notes: kept in checkpoints; `learning_start_env_steps` is what this remembers.
+          overlap: collect while training on what was collected before.
+        """
+        self._collector, self._learner, self._turns = collector, learner, turns
+        self._agent, self._env_steps, self._enough = agent, env_steps, enough
+        self._notes, self._overlap = notes, overlap
+
+    def __call__(self, max_vector_steps: int) -> dict[str, float] | None:
+        """One turn of at most so many vector steps; its metrics, None before training."""
+        vector_steps = min(self._turns.vector_steps, max_vector_steps)
+        metrics, due = None, self._due() if self._overlap else 0
+        if due:
+            self._agent.publish()
+            metrics = side_by_side(
+                lambda: self._collector.run(vector_steps), lambda: self._learner.train(due)
+            )
+            metrics['max_policy_lag_train_steps'] = due
+        else:
+            self._collector.run(vector_steps)
+        at_once = not self._overlap or vector_steps == max_vector_steps  # the last owes nothing
+        if at_once and (due := self._due()):
+            metrics = {'max_policy_lag_train_steps': 0.0} | (metrics or {})
+            metrics |= self._learner.train(due)
+        return metrics
+
+    def _due(self) -> int:
+        """Train steps that the env steps so far call for; opens the account when it can."""
+        start = self._notes.get('learning_start_env_steps')
+        if start is None:
+            if not self._enough():
+                return 0
+            start = self._notes['learning_start_env_steps'] = int(self._env_steps)
+        env_steps = int(self._env_steps) - start
+        return self._turns.train_steps_due(env_steps, int(self._agent.train_step_counter))

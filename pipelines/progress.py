@@ -7,25 +7,27 @@ import os
 import pathlib
 import shutil
 import sys
+import time
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tqdm
 
 from pipelines.reference import Ladder
 
-COLUMNS = (
-    'env_steps',
-    'train_steps',
-    'episodes',
-    'return_mean_100',  # of the last 100 training episodes, raw reward
-    'eval_return_mean',  # of the greedy policy; empty where none was made
-    'loss',
-    'mean_q',
-    'epsilon',
-    'policy_lag_train_steps',  # how old the weights that acted became, at most
-    'env_steps_per_second',
-    'wall_seconds',
-)
+
+def columns(more: Sequence[str]) -> tuple[str, ...]:
+    """Of progress.csv: what every run has, and `more`."""
+    return (
+        'env_steps',
+        'train_steps',
+        'episodes',
+        'return_mean_100',  # of the last 100 training episodes, raw reward
+        'eval_return_mean',  # of the policy without exploration; empty where none was made
+        *more,
+        'env_steps_per_second',
+        'wall_seconds',
+    )
 
 
 _TENSORBOARD_NAMES = {
@@ -50,17 +52,27 @@ class Cadence:
 
 
 class Progress:
-    """Writes rows of `COLUMNS`; its numbers go on where a checkpoint left them."""
+    """Writes rows; its numbers go on where a checkpoint left them."""
 
-    def __init__(self, directory: pathlib.Path, num_env_steps: int, num_bytes: int, start: int):
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        column_names: Sequence[str],
+        unit: str,
+        length: int,
+        num_bytes: int,
+        start: int,
+    ):
         """Opens the files of `directory`.
 
         Args:
           directory: of the run.
-          num_env_steps: where the run will end.
+          column_names: of progress.csv.
+          unit: the column that tells how far the run is.
+          length: where the run will end, in that unit.
           num_bytes: the length of progress.csv at the checkpoint the run goes on from;
             what was written after it is cut off. 0 for a new run.
-          start: environment steps at that checkpoint.
+          start: how far the run was at that checkpoint.
         """
         self.path = directory / 'progress.csv'
         self._file = open(self.path, 'a+', newline='')  # noqa: SIM115
@@ -68,7 +80,7 @@ class Progress:
         self._file.seek(0)
         kept = list(csv.DictReader(self._file))
         self._file.seek(0, os.SEEK_END)
-        self._csv = csv.DictWriter(self._file, COLUMNS)
+        self._csv = csv.DictWriter(self._file, column_names)
         if num_bytes == 0:
             self._csv.writeheader()
         # Events cannot be cut off: what is kept is written again.
@@ -76,13 +88,14 @@ class Progress:
         self._tensorboard = tf.summary.create_file_writer(str(directory / 'tensorboard'))
         for row in kept:
             self._add_to_tensorboard(row)
-        self._total = num_env_steps
+        self._unit, self._total = unit, length
+        self._started = (start, time.perf_counter())
         self._bar = None
         if sys.stderr.isatty():
-            self._bar = tqdm.tqdm(total=num_env_steps, initial=start, unit=' steps', leave=False)
+            self._bar = tqdm.tqdm(total=length, initial=start, unit=f' {unit}', leave=False)
 
     def add(self, row: dict) -> None:
-        """One row; keys are `COLUMNS`, with '' for what is not known."""
+        """One row, with '' for what is not known."""
         self._csv.writerow({k: _short(v) for k, v in row.items()})
         self._file.flush()
         self._add_to_tensorboard(row)
@@ -96,20 +109,22 @@ class Progress:
 
     def _show(self, row: dict):
         words = [
-            f'return {_short(row["return_mean_100"]) or "-"}',
-            f'loss {_short(row["loss"]) or "-"}',
-            f'epsilon {_short(row["epsilon"])}',
+            f'{label} {_short(row[name]) or "-"}'
+            for name, label in (('return_mean_100', 'return'), ('loss', 'loss'))
         ]
+        words += [f'{name} {_short(row[name])}' for name in ('epsilon',) if name in row]
         if row['eval_return_mean'] != '':
             words.append(f'eval {_short(row["eval_return_mean"])}')
+        count = row[self._unit]
         if self._bar is not None:
             self._bar.set_postfix_str(', '.join(words), refresh=False)
-            self._bar.update(row['env_steps'] - self._bar.n)
+            self._bar.update(count - self._bar.n)
             return
-        speed = row['env_steps_per_second']
-        left = (self._total - row['env_steps']) / speed if speed else 0
-        words += [f'{speed:,.0f} steps/s', f'{max(0, left):.0f} s left']
-        print(f'{row["env_steps"]:>9,} env steps: ' + ', '.join(words), flush=True)
+        start, began = self._started
+        seconds_each = (time.perf_counter() - began) / max(1, count - start)
+        words.append(f'{row["env_steps_per_second"]:,.0f} steps/s')
+        words.append(f'{max(0, self._total - count) * seconds_each:.0f} s left')
+        print(f'{count:>9,} {self._unit.replace("_", " ")}: ' + ', '.join(words), flush=True)
 
     def sync(self) -> int:
         """Makes the rows so far survive a power cut; returns the length of progress.csv."""

@@ -360,6 +360,14 @@ class Replay:
             rows *= 2
         return -(-rows // self.num_envs) + self._block_rows
 
+    def what_is_left(self) -> str:
+        """After a restore, for a sentence."""
+        return f' with {self.num_transitions:,} transitions in replay'
+
+    def newest_observations(self, count: int) -> np.ndarray:
+        """[count, ...] or fewer."""
+        return self.newest_rows(count).observation.numpy()
+
     def newest_rows(self, count: int):
         """The newest `count` rows or fewer, as a nest of tensors [count, ...]."""
         self._log.sync()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from agents.policies import GreedyQPolicy
 from agents.raw_screen_policy import RawScreenPolicy, ScreensToFrame
 from envs import suite
 from envs.gymnasium_env import GymnasiumEnv
@@ -27,7 +27,7 @@ class Finished:
     root: pathlib.Path
     env: GymnasiumEnv
     agent_name: str
-    export_policy: GreedyQPolicy  # computes in float32
+    exports: Mapping[str, Any]  # policies by their directory's name, `policy` among them
     observations: np.ndarray  # [M, ...], as stored while training, to prove the export on
     card: dict
     summary: dict  # counters and times
@@ -52,12 +52,15 @@ def write(finished: Finished) -> None:
         'agent': finished.agent_name,
         **finished.card,
     }
-    with (
-        export.proven_export(
-            finished.export_policy, root / 'policy', card, finished.observations
-        ) as policy,
-        _raw_export(finished, card),
-    ):
+    with contextlib.ExitStack() as stack:
+        loaded = {
+            name: stack.enter_context(
+                export.proven_export(policy, root / name, card, finished.observations)
+            )
+            for name, policy in finished.exports.items()
+        }
+        stack.enter_context(_raw_export(finished, card))
+        policy = loaded['policy']
         episodes = finished.num_eval_episodes
         evaluator = make_evaluator(env.name, policy, episodes, finished.eval_epsilon)
         returns = evaluator(episodes, finished.eval_seed)
@@ -103,7 +106,7 @@ def _raw_export(finished: Finished, card: dict) -> Iterator[None]:
         yield
         return
     to_frame = ScreensToFrame(emulator.screen_size, frame_size, options.max_pool)
-    policy = RawScreenPolicy(finished.export_policy, to_frame)
+    policy = RawScreenPolicy(finished.exports['policy'], to_frame)
     screens = _random_screens(emulator, finished.eval_seed)
     with export.proven_export(policy, finished.root / 'policy_raw', card, screens):
         yield

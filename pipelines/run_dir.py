@@ -35,11 +35,15 @@ _OWN_NAMES = ('policy', 'policy_raw', 'config.gin', 'summary.json', 'curve.png')
 # What may change between two runs of one directory: how long, how often, how it is judged.
 _FREE_PARAMETERS = (
     'num_env_steps',
+    'num_episodes',
     'num_eval_episodes',
     'num_selection_episodes',
     'eval_interval_env_steps',
     'checkpoint_interval_env_steps',
     'log_interval_env_steps',
+    'eval_interval_episodes',
+    'checkpoint_interval_episodes',
+    'log_interval_episodes',
     'video_interval_episodes',
     'stall_timeout_seconds',
 )
@@ -91,7 +95,7 @@ class RunDir:
             elif path.suffix in ('.tmp', '.old') and path.exists():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def claim(self, seed: int, num_env_steps: int) -> bool:
+    def claim(self, seed: int, unit: str, length: int) -> bool:
         """Makes this directory the one of this experiment, or checks that it is already.
 
         Call it when everything that gin configures has been made: the operative
@@ -99,7 +103,8 @@ class RunDir:
 
         Args:
           seed: of the run.
-          num_env_steps: how long the run shall be.
+          unit: 'env_steps' or 'episodes'.
+          length: how long the run shall be, in that unit.
 
         Returns:
           False where a run of that length is finished: there is nothing to do.
@@ -130,11 +135,11 @@ class RunDir:
         if not summary_path.exists():
             return True
         summary = json.loads(summary_path.read_text())
-        if summary['num_env_steps'] < num_env_steps:
+        if summary[f'num_{unit}'] < length:
             return True
         print(
             f'{self.path} is finished: {summary["env_steps"]:,} env steps, evaluation '
-            f'{summary["eval_mean"]:.1f}. Raise num_env_steps to go on.'
+            f'{summary["eval_mean"]:.1f}. Raise num_{unit} to go on.'
         )
         return False
 

@@ -137,14 +137,15 @@ def train_ddqn(
             num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_replay_transitions
         )
         plan = session.Plan(
-            num_env_steps,
-            num_eval_episodes,
-            num_selection_episodes,
-            eval_epsilon,
-            eval_interval_env_steps,
-            checkpoint_interval_env_steps,
-            log_interval_env_steps,
-            video_interval_episodes,
+            unit='env_steps',
+            length=num_env_steps,
+            eval_interval=eval_interval_env_steps,
+            checkpoint_interval=checkpoint_interval_env_steps,
+            log_interval=log_interval_env_steps,
+            num_eval_episodes=num_eval_episodes,
+            num_selection_episodes=num_selection_episodes,
+            eval_epsilon=eval_epsilon,
+            video_interval_episodes=video_interval_episodes,
         )
         tf.keras.utils.set_random_seed(seed)
         env = suite.load(env_name, num_envs)
@@ -167,12 +168,21 @@ def train_ddqn(
                 f'Replay.capacity_transitions = {replay.capacity_transitions}'
             )
     cli.check_every_binding_used()
-    if not run.claim(seed, num_env_steps):
+    if not run.claim(seed, plan.unit, plan.length):
         return
     with replay:
-        name = agent_name(double, dueling)
         training = session.Session(
-            run, seed, plan, env, agent, name, best_policy, replay, env_steps
+            run,
+            seed,
+            plan,
+            env,
+            agent,
+            agent_name(double, dueling),
+            {'policy': best_policy},
+            replay,
+            env_steps,
+            metrics=('loss', 'mean_q', 'max_policy_lag_train_steps'),
+            gauges={'epsilon': agent.epsilon},
         )
         training.start()
         tf.random.set_seed(training.derived_seed('explore'))  # not the first numbers again
@@ -190,33 +200,27 @@ def train_ddqn(
             num_frames=frame_stack,
             fuse=fuse_train_steps,
         )
-
-        def owed() -> int:
-            """Train steps that the env steps so far call for; starts the account when it can."""
-            if training.learning_start_env_steps is None:
-                if replay.num_transitions < min_replay_transitions:
-                    return 0
-                training.learning_start_env_steps = int(env_steps)
-            since_start = int(env_steps) - training.learning_start_env_steps
-            return turns.train_steps_due(since_start, int(agent.train_step_counter))
-
-        def turn(max_vector_steps: int) -> loops.TrainMetrics | None:
-            vector_steps = min(turns.vector_steps, max_vector_steps)
-            metrics, due = None, owed() if overlap else 0
-            if due:
-                agent.publish()
-                metrics = loops.side_by_side(
-                    lambda: collector.run(vector_steps), lambda: learner.train(due)
-                )._replace(policy_lag_train_steps=due)
-            else:
-                collector.run(vector_steps)
-            at_once = not overlap or vector_steps == max_vector_steps  # the last turn owes nothing
-            if at_once and (due := owed()):
-                metrics = learner.train(due)
-            return metrics
-
-        if training.train(turn):
-            training.finish()
+        turn = loops.TakingTurns(
+            collector,
+            learner,
+            turns,
+            agent,
+            env_steps,
+            enough=lambda: replay.num_transitions >= min_replay_transitions,
+            notes=training.notes,
+            overlap=overlap,
+        )
+        if not training.train(turn):
+            return
+        train_steps = int(agent.train_step_counter)
+        if not train_steps:
+            raise cli.UserError(
+                f'training never started within {int(env_steps):,} env steps: lower '
+                'min_replay_transitions or raise num_env_steps (a step can be sampled once a few '
+                'more have followed it in its environment)'
+            )
+        learning_env_steps = int(env_steps) - training.notes['learning_start_env_steps']
+        training.finish({'train_steps_per_env_step': train_steps / learning_env_steps})
 
 
 def _check(num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_replay_transitions):

@@ -56,7 +56,7 @@ def test_a_video_is_one_episode_of_frames(policy_dir, tmp_path):
     video = tmp_path / 'play.gif'
     assert run(policy_dir, '--episodes=1', f'--video={video}', f'--json={tmp_path / "a.json"}') == 0
     with Image.open(video) as image:
-        assert image.n_frames >= 8 and image.size == (600, 400)
+        assert image.n_frames >= 8 and image.size == (870, 400)  # the screen and its panel
 
 
 def test_an_environment_that_does_not_fit_is_refused(policy_dir, capsys):

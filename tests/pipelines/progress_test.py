@@ -2,20 +2,27 @@ import csv
 
 import tensorflow as tf
 
-from pipelines import progress
+from envs import atari
+from pipelines import progress, reference
+
+COLUMNS = progress.columns(('loss',))
+
+
+def make(directory, num_bytes=0, start=0):
+    return progress.Progress(directory, COLUMNS, 'env_steps', 100, num_bytes, start)
 
 
 def row(env_steps):
-    return dict.fromkeys(progress.COLUMNS, 1.0) | {'env_steps': env_steps, 'eval_return_mean': ''}
+    return dict.fromkeys(COLUMNS, 1.0) | {'env_steps': env_steps, 'eval_return_mean': ''}
 
 
 def test_rows_written_after_the_checkpoint_are_cut_off_on_going_on(tmp_path):
-    first = progress.Progress(tmp_path, 100, num_bytes=0, start=0)
+    first = make(tmp_path)
     first.add(row(10))
     at_checkpoint = first.sync()
     first.add(row(20))
     first.close()
-    again = progress.Progress(tmp_path, 100, at_checkpoint, start=10)
+    again = make(tmp_path, at_checkpoint, start=10)
     assert again.sync() == at_checkpoint  # a checkpoint before any new row keeps the same length
     again.add(row(15))
     again.close()
@@ -38,8 +45,25 @@ def test_cadence_is_due_once_per_interval_and_goes_on_after_a_restart():
 
 
 def test_the_curve_is_a_picture_even_before_any_episode_has_ended(tmp_path):
-    writer = progress.Progress(tmp_path, 100, num_bytes=0, start=0)
+    writer = make(tmp_path)
     writer.add(row(10) | {'return_mean_100': '', 'loss': ''})
     writer.close()
     progress.draw_curve(tmp_path / 'progress.csv', tmp_path / 'curve.png', 'title')
     assert (tmp_path / 'curve.png').read_bytes()[:4] == b'\x89PNG'
+
+
+def test_the_published_ladder_is_drawn_as_far_as_the_run_goes(tmp_path):
+    writer = make(tmp_path)
+    writer.add(row(300_000) | {'return_mean_100': 200.0})
+    writer.close()
+    for ladder in (None, reference.ladder('ALE/SpaceInvaders-v5', atari.options())):
+        png = tmp_path / f'{ladder is None}.png'
+        progress.draw_curve(tmp_path / 'progress.csv', png, 'title', ladder)
+    assert (tmp_path / 'False.png').stat().st_size > (tmp_path / 'True.png').stat().st_size
+
+
+def test_the_ladder_holds_for_its_game_and_protocol_alone():
+    assert reference.ladder('ALE/SpaceInvaders-v5', atari.options()).levels['random play'] == 148
+    assert reference.ladder('ALE/SpaceInvaders-v5', atari.options('nature')) is None
+    assert reference.ladder('ALE/Pong-v5', atari.options()) is None
+    assert reference.ladder('CartPole-v1', None) is None

@@ -96,7 +96,7 @@ def test_only_length_cadence_and_judging_may_change(tmp_path, monkeypatch):
     def claim(seed=0, **changes):
         bindings = base | {k.replace('__', '.'): v for k, v in changes.items()}
         monkeypatch.setattr(run_dir.cli, 'operative_bindings', lambda: bindings)
-        return run.claim(seed, 100)
+        return run.claim(seed, 'env_steps', 100)
 
     with run_dir.RunDir(tmp_path) as run:
         assert claim()

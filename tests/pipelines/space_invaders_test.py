@@ -69,7 +69,7 @@ def test_a_run_leaves_everything_it_promises(run_dir):
     assert card['env_options']['protocol'] == 'machado'
     assert card['action_meanings'] == ['NOOP', 'FIRE', 'RIGHT', 'LEFT', 'RIGHTFIRE', 'LEFTFIRE']
     with open(run_dir / 'progress.csv', newline='') as f:
-        lags = {int(row['policy_lag_train_steps']) for row in csv.DictReader(f)}
+        lags = {float(row['max_policy_lag_train_steps'] or 0) for row in csv.DictReader(f)}
     assert max(lags) == summary['max_policy_lag_train_steps']
 
 

@@ -82,7 +82,7 @@ def test_a_run_leaves_everything_it_promises(tmp_path, capfd):
 def test_the_ratio_is_held_exactly(tmp_path):
     assert train_ddqn.main(arguments(tmp_path)) == 0
     state = newest_state(tmp_path)
-    learning_env_steps = state['env_steps'] - state['learning_start_env_steps']
+    learning_env_steps = state['env_steps'] - state['notes']['learning_start_env_steps']
     assert state['train_steps'] == learning_env_steps // 4
 
 
@@ -246,5 +246,5 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
     for column in ('env_steps', 'train_steps', 'episodes', 'wall_seconds'):
         values = [float(r[column]) for r in rows]
         assert values == sorted(values), column
-    learning = result['env_steps'] - newest_state(tmp_path)['learning_start_env_steps']
+    learning = result['env_steps'] - newest_state(tmp_path)['notes']['learning_start_env_steps']
     assert result['train_steps'] == learning // 4
