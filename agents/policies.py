@@ -1,4 +1,8 @@
-"""What a Q-network does when it acts: greedily, or epsilon-greedily."""
+"""How networks act: greedily, epsilon-greedily, or by drawing from a distribution.
+
+None has a `distribution`: a SavedModel of one would hold a TensorFlow Probability type
+that plain TensorFlow cannot load.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,11 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from agents import action_distribution
+
 
 class GreedyQPolicy(tf_policy.TFPolicy):
-    """argmax over actions of Q(s, a), the first one of equals.
-
-    It has no `distribution`: a SavedModel of one would hold a TensorFlow Probability
-    type that plain TensorFlow cannot load.
-    """
+    """argmax over actions of Q(s, a), the first one of equals."""
 
     def __init__(self, time_step_spec: ts.TimeStep, action_spec, q_network: network.Network):
         super().__init__(
@@ -73,3 +75,57 @@ class EpsilonGreedyQPolicy(GreedyQPolicy):
         )
         explore = tf.random.uniform(shape) < self._epsilon()
         return step._replace(action=tf.where(explore, random_action, step.action))
+
+
+class ActorPolicy(tf_policy.TFPolicy):
+    """Acts by an actor network: its distribution's mode, or a draw."""
+
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec,
+        actor_network: network.Network,
+        distribution: action_distribution.Categorical | action_distribution.Gaussian,
+        stochastic: bool,
+        keep_sample: bool = False,
+    ):
+        """`keep_sample`: the policy info is what was drawn, before squashing."""
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            info_spec=distribution.sample_spec if keep_sample else (),
+            clip=False,
+            automatic_state_reset=False,
+        )
+        self._network, self._action_distribution = actor_network, distribution
+        self.stochastic, self._keep_sample = stochastic, keep_sample
+
+    def _sample(self, time_step) -> tuple[tf.Tensor, dict]:
+        outputs, _ = self._network(time_step.observation, time_step.step_type)
+        draw = (
+            self._action_distribution.sample
+            if self.stochastic
+            else (self._action_distribution.mode)
+        )
+        return draw(outputs), outputs
+
+    def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
+        """(`action`, `probabilities` or `mu` and `sigma`, perhaps `value`; the policy state)."""
+        sample, outputs = self._sample(time_step)
+        shown = {'action': self._action_distribution.action(sample)}
+        shown |= self._action_distribution.explain(outputs)
+        if 'value' in outputs:
+            shown['value'] = outputs['value'][:, tf.newaxis]
+        return shown, policy_state
+
+    def _action(self, time_step, policy_state, seed):
+        del seed
+        sample, _ = self._sample(time_step)
+        info = sample if self._keep_sample else ()
+        return policy_step.PolicyStep(self._action_distribution.action(sample), policy_state, info)
+
+    def _variables(self):
+        return self._network.variables
+
+    def _distribution(self, time_step, policy_state):
+        raise NotImplementedError('use action()')

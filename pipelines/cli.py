@@ -68,6 +68,28 @@ def run(
     return 0
 
 
+def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> tuple[flags.FlagHolder, ...]:
+    """A run's identity: --root_dir, --gin_file (its default is given), --gin_bindings, --seed."""
+    return (
+        flags.DEFINE_string(
+            'root_dir', None, 'Directory of this run; made, or gone on with.',
+            flag_values=flag_values,
+        ),
+        flags.DEFINE_string(
+            'gin_file', gin_file, 'A gin file: a path, or a name below pipelines/.',
+            flag_values=flag_values,
+        ),
+        flags.DEFINE_multi_string(
+            'gin_bindings', [], 'Wins over the file; may be given many times.',
+            flag_values=flag_values,
+        ),
+        flags.DEFINE_integer(
+            'seed', 0, 'Of networks, environments and exploration.', lower_bound=0,
+            upper_bound=2**31 - 1, flag_values=flag_values,
+        ),
+    )  # fmt: skip
+
+
 def storage_failure(error: Exception) -> str | None:
     """The disk's words where the disk, not the program, is at fault; else None."""
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:

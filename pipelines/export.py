@@ -8,10 +8,11 @@ process that can import neither tf_agents nor this project.
     policy/proof.npz                    observations, and what the live policy did
     policy/export_report.json           the proof's outcome
 
-`act` takes `observation` [B, ...] and gives `action` [B] and `q_values` float32 [B, A] (of
-dueling networks also `value` [B, 1] and `advantage` [B, A]), so that a server or another
-language needs no TimeStep. A policy that remembers (stacked frames) also takes `reset`,
-bool [B], true where an episode starts, and `state`, and gives the next `state`.
+`act` takes `observation` [B, ...] and gives `action` [B, ...] and what it was chosen by, so
+that a server or another language needs no TimeStep: `q_values` float32 [B, A] (of dueling
+networks also `value` [B, 1] and `advantage` [B, A]), `probabilities` [B, A], or `mu` and
+`sigma` [B, D]. A policy that remembers (stacked frames) also takes `reset`, bool [B], true
+where an episode starts, and `state`, and gives the next `state`.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def _save(policy, directory: pathlib.Path, card: dict, observations: np.ndarray)
     saver.signatures['act'] = act
     saver.save(str(directory))
     live = {f'live_{name}': value.numpy() for name, value in act(**example).items()}
-    np.savez_compressed(directory / 'proof.npz', **example, **live)
+    stochastic = getattr(policy, 'stochastic', False)
+    np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **example, **live)
     run_dir.write_json(
         directory / 'policy_card.json', card | specs(policy) | {'versions': _versions()}
     )

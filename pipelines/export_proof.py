@@ -2,8 +2,9 @@
 
 Run as `python -I export_proof.py POLICY_DIR`. Everything else that the export was made
 with is barred from being imported. Prints a JSON report; exits 1 where the reloaded
-policy differs from the live one: |dQ| > 1e-5 * max(1, |Q|) anywhere, or another action
-where the two best differ by more than that.
+policy differs from the live one: a number x by more than 1e-5 * max(1, |x|), an integer
+at all. Actions of the greedy are compared too, where the two best are further apart than
+that; those of a stochastic policy are draws, and only their range is.
 """
 
 import importlib.abc
@@ -35,38 +36,47 @@ def main(policy_dir: pathlib.Path) -> int:
 
     stored = np.load(policy_dir / 'proof.npz')
     inputs = {name: stored[name] for name in stored.files if not name.startswith('live_')}
-    live = {name: stored[name] for name in stored.files if name.startswith('live_')}
-    live_q = live['live_q_values']
+    stochastic = bool(inputs.pop('stochastic'))
+    live = {
+        name.removeprefix('live_'): stored[name]
+        for name in stored.files
+        if name.startswith('live_')
+    }
     model = tf.saved_model.load(str(policy_dir))
 
     def call(signature, values):
-        return model.signatures[signature](**{k: tf.constant(v) for k, v in values.items()})
+        outputs = model.signatures[signature](**{k: tf.constant(v) for k, v in values.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
 
-    bare = call('act', inputs)
-    full = call('action', _named_inputs(model.signatures['action'], inputs))
-    alone = call('act', {name: value[:1] for name, value in inputs.items()})
-
-    tolerance = TOLERANCE * np.maximum(1.0, np.abs(live_q))
-    difference = np.abs(bare['q_values'].numpy() - live_q)
-    best_two = np.sort(live_q, axis=1)[:, -2:]
-    clear = best_two[:, -1] - best_two[:, 0] > tolerance.max(axis=1)
-    greedy = live_q.argmax(axis=1)
-    wrong = {
-        name: int(np.sum((actions.numpy() != greedy[: len(actions)]) & clear[: len(actions)]))
-        for name, actions in (
-            ('act', bare['action']),
-            ('action', full['action']),
-            ('act, one observation', alone['action']),
-        )
-    }
-    if 'state' in inputs:
-        wrong['state'] = int(np.sum(bare['state'].numpy() != live['live_state']))
+    reloaded = call('act', inputs)
+    differences, wrong = {}, {}
+    for name in live.keys() - {'action'}:
+        excess = np.abs(reloaded[name].astype(float) - live[name])
+        exact = live[name].dtype.kind in 'iub'
+        limit = 0.0 if exact else TOLERANCE * np.maximum(1.0, np.abs(live[name]))
+        differences[name] = float(excess.max(initial=0.0))
+        wrong[name] = int(np.sum(excess > limit))
+    clear = _clear(live)
+    for where, actions in (
+        ('act', reloaded['action']),
+        ('action', call('action', _named_inputs(model.signatures['action'], inputs))['action']),
+        ('act, one row', call('act', {name: x[:1] for name, x in inputs.items()})['action']),
+    ):
+        rows = len(actions)
+        if stochastic:
+            bad = _out_of_range(actions, live)
+        elif actions.dtype.kind == 'f':
+            limit = TOLERANCE * np.maximum(1.0, np.abs(live['action'][:rows]))
+            bad = np.abs(actions - live['action'][:rows]) > limit
+        else:
+            bad = (actions != live['action'][:rows]) & clear[:rows]
+        wrong[f'action by {where}'] = int(np.sum(bad))
     report = {
-        'proven': bool((difference <= tolerance).all() and not any(wrong.values())),
-        'observations': len(live_q),
-        'max_q_difference': float(difference.max()),
-        'tolerance': f'{TOLERANCE} * max(1, |Q|)',
-        'actions_compared': int(clear.sum()),
+        'proven': not any(wrong.values()),
+        'observations': len(live['action']),
+        'max_difference': differences,
+        'tolerance': f'{TOLERANCE} * max(1, |x|)',
+        'actions_compared': 0 if stochastic else int(clear.sum()),
         'that_differ': wrong,
         'signatures': sorted(model.signatures),
         'barred_from_import': list(BARRED),
@@ -74,6 +84,27 @@ def main(policy_dir: pathlib.Path) -> int:
     }
     print(json.dumps(report, indent=2))
     return 0 if report['proven'] else 1
+
+
+def _clear(live: dict):
+    """Rows whose best action is better than the second by more than the tolerance."""
+    import numpy as np
+
+    scores = live.get('q_values', live.get('probabilities'))
+    if scores is None or scores.shape[1] < 2:
+        return np.ones(len(live['action']), bool)
+    best_two = np.sort(scores, axis=1)[:, -2:]
+    limit = 2 * TOLERANCE * np.maximum(1.0, np.abs(scores).max(axis=1))
+    return best_two[:, 1] - best_two[:, 0] > limit
+
+
+def _out_of_range(actions, live: dict):
+    """What no draw can be."""
+    import numpy as np
+
+    if actions.dtype.kind == 'f':
+        return ~np.isfinite(actions)
+    return (actions < 0) | (actions >= live['probabilities'].shape[1])
 
 
 def _named_inputs(action_fn, inputs: dict) -> dict:

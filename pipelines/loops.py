@@ -17,9 +17,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import numpy as np
 import tensorflow as tf
-from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from agents import n_step
@@ -65,21 +63,11 @@ class Collector:
                 raise self._error from None
             raise
 
-    def _store(self, before: ts.TimeStep, action: np.ndarray, after: ts.TimeStep) -> bool:
+    def _store(self, before, step, after) -> bool:
         try:
-            rows = self._replay.codec.encode(
-                trajectory.Trajectory(
-                    step_type=before.step_type,
-                    observation=before.observation,
-                    action=action,
-                    policy_info=(),
-                    next_step_type=after.step_type,
-                    reward=after.reward,
-                    discount=after.discount,
-                )
-            )
-            self._replay.append(rows)
-            self._statistics.add(self._env.raw_reward, after.step_type)
+            row = trajectory.from_transition(before, step, after)
+            self._replay.append(self._replay.codec.encode(row))
+            self._statistics.add(self._env.raw_reward, after)
         except Exception as e:
             self._error = e
             raise

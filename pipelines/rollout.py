@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import collections
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
+
+from pipelines.cli import UserError
 
 ActionFn = Callable[..., policy_step.PolicyStep]  # (TimeStep, policy_state) -> PolicyStep
 
@@ -21,7 +24,7 @@ class Rollout:
         env,
         action_fn: ActionFn,
         initial_policy_state,
-        on_step: Callable[[ts.TimeStep, np.ndarray, ts.TimeStep], bool],
+        on_step: Callable[[ts.TimeStep, policy_step.PolicyStep, ts.TimeStep], bool],
         env_steps: tf.Variable | None = None,
     ):
         """Prepares the loop; `reset` must be called before `run`.
@@ -30,8 +33,8 @@ class Rollout:
           env: batched `GymnasiumEnv`.
           action_fn: acts on tensors [num_envs, ...].
           initial_policy_state: nest of tensors [num_envs, ...].
-          on_step: told of every vector step (time_step, action, next_time_step; arrays
-            [num_envs, ...]); the loop goes on while it returns True.
+          on_step: told of every vector step (time_step, a PolicyStep with action and info,
+            next_time_step; arrays [num_envs, ...]); the loop goes on while it returns True.
           env_steps: counts environment steps inside the loop, so that schedules that read
             it are exact. A step that only starts an episode is none.
         """
@@ -43,8 +46,8 @@ class Rollout:
         self._spec = env.time_step_spec()
         self._run = tf.function(self._loop, autograph=False)
 
-    def reset(self, seed: int) -> None:
-        """Starts an episode in every environment."""
+    def reset(self, seed: int | None = None) -> None:
+        """Starts an episode in every environment, seeded or as the last seed goes on."""
         first = self._env.reset(seed=seed)
         self._time_step = tf.nest.map_structure(tf.constant, first)
         self._policy_state = self._initial_policy_state
@@ -63,7 +66,7 @@ class Rollout:
                 self._env_steps.assign_add(
                     tf.math.count_nonzero(time_step.step_type != ts.StepType.LAST)
                 )
-            go_on, time_step = self._step_in_graph(step.action)
+            go_on, time_step = self._step_in_graph(step)
             return i + 1, go_on, time_step, step.state
 
         _, _, time_step, policy_state = tf.while_loop(
@@ -74,20 +77,23 @@ class Rollout:
         )
         return time_step, policy_state
 
-    def _step_in_graph(self, action):
+    def _step_in_graph(self, step):
         specs = tf.nest.flatten(self._spec)
         go_on, *leaves = tf.numpy_function(
-            self._step, [action], [tf.bool, *(tf.as_dtype(spec.dtype) for spec in specs)]
+            functools.partial(self._step, info_like=tf.nest.map_structure(lambda _: 0, step.info)),
+            [step.action, *tf.nest.flatten(step.info)],
+            [tf.bool, *(tf.as_dtype(spec.dtype) for spec in specs)],
         )
         for leaf, spec in zip(leaves, specs, strict=True):
             leaf.set_shape((self._env.batch_size, *spec.shape))
         go_on.set_shape(())
         return go_on, tf.nest.pack_sequence_as(self._spec, leaves)
 
-    def _step(self, action):
+    def _step(self, action, *info, info_like):
         before = self._env.current_time_step()
         after = self._env.step(action)
-        return (self._on_step(before, action, after), *tf.nest.flatten(after))
+        step = policy_step.PolicyStep(action, (), tf.nest.pack_sequence_as(info_like, info))
+        return (self._on_step(before, step, after), *tf.nest.flatten(after))
 
 
 class EpisodeStatistics:
@@ -96,15 +102,29 @@ class EpisodeStatistics:
     def __init__(self, num_envs: int, window: int = 100):
         self.num_episodes = 0
         self.last_returns: collections.deque[float] = collections.deque(maxlen=window)
-        self._return = np.zeros(num_envs)
+        self._return, self._steps = np.zeros(num_envs), np.zeros(num_envs, int)
 
-    def add(self, raw_reward: np.ndarray, next_step_type: np.ndarray) -> None:
-        """One vector step: raw_reward float [num_envs], next_step_type int32 [num_envs]."""
+    def add(self, raw_reward: np.ndarray, after: ts.TimeStep) -> None:
+        """One vector step: raw_reward float [num_envs], and the time step it led to.
+
+        Raises:
+          UserError: a reward is no number.
+        """
+        self._steps += 1
+        finite = np.isfinite(raw_reward) & np.isfinite(after.reward)
+        if not finite.all():
+            i = int(np.flatnonzero(~finite)[0])
+            raise UserError(
+                f'the environment gave the reward {after.reward[i]} in episode '
+                f'{self.num_episodes + 1:,} at its step {self._steps[i]:,}: mend it and run the '
+                'same command; it goes on from the newest checkpoint'
+            )
         self._return += raw_reward
-        for i in np.flatnonzero(next_step_type == ts.StepType.LAST):
+        for i in np.flatnonzero(after.step_type == ts.StepType.LAST):
             self.last_returns.append(float(self._return[i]))
             self.num_episodes += 1
             self._return[i] = 0.0
+        self._steps[after.step_type != ts.StepType.MID] = 0
 
     def state(self) -> dict:
         """What a checkpoint must keep; episodes in flight are not part of it."""
@@ -159,8 +179,8 @@ class Evaluator:
             self._rollout.run(500)
         return np.array([self._returns[k % n][k // n] for k in range(num_episodes)])
 
-    def _on_step(self, before, action, after) -> bool:
-        del before, action
+    def _on_step(self, before, step, after) -> bool:
+        del before, step
         self._running += self._env.raw_reward
         for i in np.flatnonzero(after.step_type == ts.StepType.LAST):
             if len(self._returns[i]) < self._quota[i]:

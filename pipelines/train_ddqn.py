@@ -26,25 +26,8 @@ from absl import flags
 from pipelines import cli
 
 _FLAGS = flags.FlagValues()
-_ROOT_DIR = flags.DEFINE_string(
-    'root_dir', None, 'Directory of this run; made, or gone on with.', flag_values=_FLAGS
-)
-_GIN_FILE = flags.DEFINE_string(
-    'gin_file',
-    'configs/ddqn_cartpole.gin',
-    'A gin file: a path, or a name below pipelines/.',
-    flag_values=_FLAGS,
-)
-_GIN_BINDINGS = flags.DEFINE_multi_string(
-    'gin_bindings', [], 'Wins over the file; may be given many times.', flag_values=_FLAGS
-)
-_SEED = flags.DEFINE_integer(
-    'seed',
-    0,
-    'Of networks, environments and exploration.',
-    lower_bound=0,
-    upper_bound=2**31 - 1,
-    flag_values=_FLAGS,
+_ROOT_DIR, _GIN_FILE, _GIN_BINDINGS, _SEED = cli.define_run_flags(
+    _FLAGS, 'configs/ddqn_cartpole.gin'
 )
 
 

@@ -66,7 +66,8 @@ def test_episode_statistics_by_hand():
         ([0, 2], [FIRST, MID]),
         ([7, 2], [LAST, LAST]),
     ]:
-        statistics.add(np.array(reward, float), np.array(kind))
+        reward = np.array(reward, float)
+        statistics.add(reward, ts.TimeStep(np.array(kind), reward, np.ones(2), np.zeros(2)))
     assert statistics.num_episodes == 4 and list(statistics.last_returns) == [7.0, 4.0]
     restored = rollout.EpisodeStatistics(2, window=2)
     restored.restore(statistics.state())

@@ -1,0 +1,258 @@
+"""REINFORCE on whole episodes: the Monte-Carlo policy gradient, with a choice of baselines.
+
+    grad J = E[ sum_t grad log pi(a_t | s_t) * (G_t - b(s_t)) ]
+
+Sources: Williams 1992; Sutton and Barto 2018, sections 13.3 and 13.4 (without the factor
+gamma^t, as is usual); Pardo et al. 2018 (time limits). G_t is the return-to-go within one
+episode. Where a time limit cut the episode and the network has a value head, its value of
+the last state stands for what was cut off; without one G_t ends there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import gin
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.networks import network
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
+
+from agents import action_distribution, errors, policies
+
+BASELINES = ('none', 'episode', 'batch', 'value')
+_EPSILON = 1e-8  # a standard deviation may be zero: then there is nothing to scale
+
+
+class ReinforceLossExtra(NamedTuple):
+    """What the loss is made of; float32 []."""
+
+    policy_loss: tf.Tensor
+    value_loss: tf.Tensor
+    entropy: tf.Tensor  # mean over steps
+
+
+class Steps(NamedTuple):
+    """The real steps of a batch of episodes, padding and final rows left out."""
+
+    index: tf.Tensor  # int64 [N, 2]: (episode, time)
+    returns: tf.Tensor  # float32 [N], G_t
+
+
+def is_row(step_type: tf.Tensor) -> tf.Tensor:
+    """bool [B, T]: whether a row is the episode's and not padding.
+
+    An episode is FIRST MID ... LAST; it is padded with zeros, which look like FIRST.
+    """
+    later = tf.range(tf.shape(step_type)[1]) > 0
+    return ~(later & tf.equal(step_type, ts.StepType.FIRST))
+
+
+def returns_to_go(
+    step_type: tf.Tensor,
+    reward: tf.Tensor,
+    discount: tf.Tensor,
+    last_value: tf.Tensor,
+    gamma: float,
+) -> tf.Tensor:
+    """G_t of each row, 0 where a row is no step.
+
+    Args:
+      step_type: int32 [B, T] of padded episodes.
+      reward: float32 [B, T]; row t holds the reward for leaving it.
+      discount: float32 [B, T]; 0 where leaving row t terminates the episode.
+      last_value: float32 [B], of the LAST row's state; counts where the episode was cut.
+      gamma: the discount factor per step.
+
+    Returns:
+      float32 [B, T]. G_t = r_{t+1} + gamma d_{t+1} G_{t+1}, and G_T = last_value.
+    """
+    is_last = tf.equal(step_type, ts.StepType.LAST)
+    is_step = is_row(step_type) & ~is_last
+
+    def back(following, row):
+        reward_t, discount_t, is_step_t, is_last_t = row
+        through = reward_t + gamma * discount_t * following
+        return tf.where(is_step_t, through, tf.where(is_last_t, last_value, 0.0))
+
+    rows = tuple(tf.transpose(x) for x in (reward, discount, is_step, is_last))  # [T, B]
+    by_time = tf.scan(back, rows, initializer=tf.zeros_like(last_value), reverse=True)
+    return tf.where(is_step, tf.transpose(by_time), 0.0)
+
+
+def standardise(values: tf.Tensor, mask: tf.Tensor, axis) -> tf.Tensor:
+    """(x - mean) / (std + epsilon) over the masked entries along `axis`; 0 elsewhere."""
+    weights = tf.cast(mask, values.dtype)
+    count = tf.reduce_sum(weights, axis, keepdims=True)
+    mean = tf.reduce_sum(values * weights, axis, keepdims=True) / count
+    centred = (values - mean) * weights
+    std = tf.sqrt(tf.reduce_sum(tf.square(centred), axis, keepdims=True) / count)
+    return centred / (std + _EPSILON)
+
+
+@gin.configurable
+class PolicyGradientAgent(tf_agent.TFAgent):
+    """REINFORCE with one of four baselines.
+
+    'none'     the return itself
+    'episode'  returns standardised within each episode (the tutorial's)
+    'batch'    returns standardised over all real steps of the batch
+    'value'    the return less a learned state value, which is trained beside
+    """
+
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: tf.TensorSpec,
+        actor_network: network.Network,
+        distribution: action_distribution.Categorical | action_distribution.Gaussian,
+        optimizer: tf.keras.optimizers.Optimizer,
+        *,
+        baseline: str,
+        gamma: float,
+        entropy_coefficient: float = 0.0,
+        value_coefficient: float = 0.5,
+        loss_per: str = 'step',
+        gradient_clip_norm: float | None = None,
+        name: str = 'PolicyGradientAgent',
+    ):
+        """Builds the agent.
+
+        Args:
+          time_step_spec: of the environment.
+          action_spec: of the environment.
+          actor_network: gives what `distribution` needs, and `value` for baseline 'value'.
+          distribution: of actions.
+          optimizer: of all weights.
+          baseline: one of `BASELINES`.
+          gamma: the discount factor per step.
+          entropy_coefficient: of the entropy bonus.
+          value_coefficient: of the value loss (half the squared error).
+          loss_per: 'step': the mean over the batch's real steps; 'episode': the sum over an
+            episode's steps, averaged over episodes, which is the formula and unbiased.
+          gradient_clip_norm: the gradient's largest global norm; None for no limit.
+          name: of the module.
+
+        Raises:
+          ConfigError: a value out of its range.
+        """
+        tf.Module.__init__(self, name=name)
+        _check(baseline, entropy_coefficient, value_coefficient, loss_per, gradient_clip_norm)
+        actor_network.create_variables()
+        self._network, self._distribution = actor_network, distribution
+        self._optimizer, self._clip_norm = optimizer, gradient_clip_norm
+        self._baseline, self._gamma = baseline, gamma
+        self._entropy_coefficient = entropy_coefficient
+        self._value_coefficient = value_coefficient
+        self._loss_per = loss_per
+        policy = (time_step_spec, action_spec, actor_network, distribution)
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            policy=policies.ActorPolicy(*policy, stochastic=False),
+            collect_policy=policies.ActorPolicy(*policy, stochastic=True, keep_sample=True),
+            train_sequence_length=None,
+            train_step_counter=tf.Variable(0, dtype=tf.int64, name='train_steps'),
+        )
+
+    @property
+    def actor_network(self) -> network.Network:
+        """Policy and, where there is one, value."""
+        return self._network
+
+    def _initialize(self):
+        _ = self._optimizer.iterations  # a checkpoint read before it exists would not reach it
+        self._optimizer._create_all_weights(self._network.trainable_variables)
+
+    def steps(self, episodes: trajectory.Trajectory) -> Steps:
+        """The real steps of padded episodes [B, T, ...], with their returns-to-go."""
+        last_value = tf.zeros(tf.shape(episodes.step_type)[:1])
+        if self._baseline == 'value':
+            last_row = tf.argmax(tf.equal(episodes.step_type, ts.StepType.LAST), axis=1)
+            observation = tf.nest.map_structure(
+                lambda t: tf.gather(t, last_row, axis=1, batch_dims=1), episodes.observation
+            )
+            last_value = tf.stop_gradient(self._network(observation)[0]['value'])
+        returns = returns_to_go(
+            episodes.step_type, episodes.reward, episodes.discount, last_value, self._gamma
+        )
+        is_step = is_row(episodes.step_type) & (episodes.step_type != ts.StepType.LAST)
+        if self._baseline in ('episode', 'batch'):
+            returns = standardise(returns, is_step, axis=1 if self._baseline == 'episode' else None)
+        index = tf.where(is_step)
+        return Steps(index, tf.gather_nd(returns, index))
+
+    def _loss(self, experience, weights=None, training=False):
+        """The loss of padded episodes [B, T, ...]; the samples drawn are the `policy_info`."""
+        steps = self.steps(experience)
+        observation = tf.nest.map_structure(
+            lambda t: tf.gather_nd(t, steps.index), experience.observation
+        )
+        outputs, _ = self._network(observation, training=training)
+        log_prob = self._distribution.log_prob(
+            outputs, tf.gather_nd(experience.policy_info, steps.index)
+        )  # [N]
+        entropy = self._distribution.entropy(outputs)  # [N]
+        advantage, value_losses = steps.returns, tf.zeros_like(steps.returns)
+        if self._baseline == 'value':
+            error = steps.returns - outputs['value']  # [N] - [N]
+            advantage, value_losses = tf.stop_gradient(error), 0.5 * tf.square(error)
+        policy_losses = -log_prob * advantage
+        losses = (
+            policy_losses
+            + self._value_coefficient * value_losses
+            - self._entropy_coefficient * entropy
+        )
+        if weights is not None:  # one per episode
+            losses *= tf.gather(weights, steps.index[:, 0])
+        num_steps = tf.cast(tf.shape(losses)[0], tf.float32)
+        num_episodes = tf.cast(tf.shape(experience.step_type)[0], tf.float32)
+        divisor = num_steps if self._loss_per == 'step' else num_episodes
+        return tf_agent.LossInfo(
+            tf.reduce_sum(losses) / divisor,
+            ReinforceLossExtra(
+                tf.reduce_sum(policy_losses) / divisor,
+                tf.reduce_sum(value_losses) / divisor,
+                tf.reduce_mean(entropy),
+            ),
+        )
+
+    def gradients(self, experience) -> tuple[tf_agent.LossInfo, list[tf.Tensor]]:
+        """The loss of a batch and its gradient, before any clipping."""
+        with tf.GradientTape() as tape:
+            info = self._loss(experience, training=True)
+        variables = self._network.trainable_variables
+        gradients = tape.gradient(
+            info.loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return info, gradients
+
+    def _train(self, experience, weights=None):
+        if weights is not None:
+            raise NotImplementedError('train() weighs no episodes')
+        info, gradients = self.gradients(experience)
+        if self._clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        variables = self._network.trainable_variables
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.train_step_counter.assign_add(1)
+        return info
+
+
+def _check(baseline, entropy_coefficient, value_coefficient, loss_per, clip_norm):
+    def fail(parameter, value, cure):
+        raise errors.ConfigError(f'PolicyGradientAgent.{parameter} = {value!r}: {cure}')
+
+    if baseline not in BASELINES:
+        raise errors.ConfigError(
+            f'train_reinforce.baseline = {baseline!r}: must be one of {BASELINES}'
+        )
+    if loss_per not in ('step', 'episode'):
+        fail('loss_per', loss_per, "must be 'step' or 'episode'")
+    if entropy_coefficient < 0:
+        fail('entropy_coefficient', entropy_coefficient, 'must be 0 or more')
+    if value_coefficient <= 0:
+        fail('value_coefficient', value_coefficient, 'must be positive')
+    if clip_norm is not None and clip_norm <= 0:
+        fail('gradient_clip_norm', clip_norm, 'must be positive, or None')
