@@ -22,6 +22,7 @@ from tf_agents.specs import tensor_spec
 from agents import errors
 
 Outputs = dict[str, tf.Tensor]
+_INFINITE = 1e30  # TF-Agents makes the largest float32 of infinity
 KINDS = ('auto', 'categorical', 'gaussian', 'squashed_gaussian')
 
 
@@ -59,6 +60,11 @@ class Categorical:
         """What a user of the policy is shown."""
         return {'probabilities': tf.nn.softmax(outputs['logits'])}
 
+    def metrics(self, outputs: Outputs) -> Outputs:
+        """Numbers to log beside the entropy, float32 []."""
+        del outputs
+        return {}
+
 
 class Gaussian:
     """Independent normal actions, one per dimension."""
@@ -94,6 +100,10 @@ class Gaussian:
     def explain(self, outputs: Outputs) -> Outputs:
         """What a user of the policy is shown."""
         return {'mu': outputs['mu'], 'sigma': outputs['sigma']}
+
+    def metrics(self, outputs: Outputs) -> Outputs:
+        """Numbers to log beside the entropy, float32 []: means over steps and dimensions."""
+        return {name: tf.reduce_mean(outputs[name]) for name in ('mu', 'sigma')}
 
 
 class SquashedGaussian(Gaussian):
@@ -141,7 +151,7 @@ def make(kind: str, action_spec: tf.TensorSpec) -> Categorical | Gaussian:
         fail(f'must be one of {KINDS}')
     discrete = action_spec.dtype.is_integer
     bounded = tensor_spec.is_bounded(action_spec) and bool(
-        np.all(np.isfinite(action_spec.minimum)) and np.all(np.isfinite(action_spec.maximum))
+        np.all(np.abs([action_spec.minimum, action_spec.maximum]) < _INFINITE)
     )
     if kind == 'auto':
         kind = 'categorical' if discrete else 'squashed_gaussian' if bounded else 'gaussian'

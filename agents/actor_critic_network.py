@@ -29,6 +29,7 @@ class ActorCriticNetwork(network.Network):
         torso: TorsoFactory = torsos.mlp_torso,
         policy_units: Sequence[int] = (),
         value_units: Sequence[int] = (),
+        initial_policy_scale: float = 1.0,
         free_sigma: bool = False,
         initial_sigma: float = 1.0,
         min_sigma: float = 1e-3,
@@ -43,6 +44,7 @@ class ActorCriticNetwork(network.Network):
           torso: called with (observation_spec, dtype_policy); shared by both heads.
           policy_units: hidden layers of the policy head.
           value_units: hidden layers of the value head.
+          initial_policy_scale: of the initial weights of the policy's outputs.
           free_sigma: sigma is a weight of its own, not a function of the state.
           initial_sigma: what sigma is near at first, above `min_sigma`.
           min_sigma: the floor below which sigma cannot fall.
@@ -54,17 +56,17 @@ class ActorCriticNetwork(network.Network):
         self._min_sigma = min_sigma
         self._discrete = isinstance(distribution, action_distribution.Categorical)
         if isinstance(distribution, action_distribution.Categorical):
-            self._logits = torsos.linear(distribution.num_actions)
+            self._logits = torsos.linear(distribution.num_actions, initial_policy_scale)
         else:
             size = distribution.num_dimensions
-            self._mu = torsos.linear(size)
+            self._mu = torsos.linear(size, initial_policy_scale)
             # softplus(x + shift) is `initial_sigma` above the floor where x is 0
             self._shift = float(tf.math.log(tf.math.expm1(initial_sigma - min_sigma)))
             self._free_sigma = free_sigma
             if free_sigma:
                 self._sigma = tf.Variable(tf.zeros([size]), name='sigma')
             else:
-                self._sigma = torsos.linear(size)
+                self._sigma = torsos.linear(size, initial_policy_scale)
         self._value = None
         if value_head:
             self._value = tf.keras.Sequential(
@@ -102,6 +104,7 @@ def make_actor_critic_network(
     torso: TorsoFactory = torsos.mlp_torso,
     policy_units: Sequence[int] = (),
     value_units: Sequence[int] = (),
+    initial_policy_scale: float = 1.0,
     free_sigma: bool = False,
     initial_sigma: float = 1.0,
     min_sigma: float = 1e-3,
@@ -116,6 +119,8 @@ def make_actor_critic_network(
       torso: observation -> features.
       policy_units: hidden layers between the torso and the policy's outputs.
       value_units: hidden layers between the torso and the value.
+      initial_policy_scale: of the initial weights of the policy's outputs; small ones make
+        the first policy the same everywhere.
       free_sigma: sigma is a weight of its own, not a function of the state.
       initial_sigma: what sigma is near at first.
       min_sigma: the floor below which sigma cannot fall.
@@ -134,6 +139,6 @@ def make_actor_critic_network(
     distribution = action_distribution.make(policy, action_spec)
     network_ = ActorCriticNetwork(
         observation_spec, distribution, value_head, torso, policy_units, value_units,
-        free_sigma, initial_sigma, min_sigma,
+        initial_policy_scale, free_sigma, initial_sigma, min_sigma,
     )  # fmt: skip
     return network_, distribution

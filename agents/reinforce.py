@@ -25,14 +25,6 @@ BASELINES = ('none', 'episode', 'batch', 'value')
 _EPSILON = 1e-8  # a standard deviation may be zero: then there is nothing to scale
 
 
-class ReinforceLossExtra(NamedTuple):
-    """What the loss is made of; float32 []."""
-
-    policy_loss: tf.Tensor
-    value_loss: tf.Tensor
-    entropy: tf.Tensor  # mean over steps
-
-
 class Steps(NamedTuple):
     """The real steps of a batch of episodes, padding and final rows left out."""
 
@@ -113,6 +105,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         gamma: float,
         entropy_coefficient: float = 0.0,
         value_coefficient: float = 0.5,
+        standardise_advantages: bool = False,
         loss_per: str = 'step',
         gradient_clip_norm: float | None = None,
         name: str = 'PolicyGradientAgent',
@@ -129,6 +122,8 @@ class PolicyGradientAgent(tf_agent.TFAgent):
           gamma: the discount factor per step.
           entropy_coefficient: of the entropy bonus.
           value_coefficient: of the value loss (half the squared error).
+          standardise_advantages: with baseline 'value', scale the batch's advantages to mean 0
+            and deviation 1, so that the size of rewards does not matter.
           loss_per: 'step': the mean over the batch's real steps; 'episode': the sum over an
             episode's steps, averaged over episodes, which is the formula and unbiased.
           gradient_clip_norm: the gradient's largest global norm; None for no limit.
@@ -145,6 +140,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         self._baseline, self._gamma = baseline, gamma
         self._entropy_coefficient = entropy_coefficient
         self._value_coefficient = value_coefficient
+        self._standardise_advantages = standardise_advantages
         self._loss_per = loss_per
         policy = (time_step_spec, action_spec, actor_network, distribution)
         super().__init__(
@@ -184,7 +180,10 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         return Steps(index, tf.gather_nd(returns, index))
 
     def _loss(self, experience, weights=None, training=False):
-        """The loss of padded episodes [B, T, ...]; the samples drawn are the `policy_info`."""
+        """The loss of padded episodes [B, T, ...]; the samples drawn are the `policy_info`.
+
+        The extra of the `LossInfo` is what it is made of, by name, float32 [].
+        """
         steps = self.steps(experience)
         observation = tf.nest.map_structure(
             lambda t: tf.gather_nd(t, steps.index), experience.observation
@@ -198,6 +197,8 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         if self._baseline == 'value':
             error = steps.returns - outputs['value']  # [N] - [N]
             advantage, value_losses = tf.stop_gradient(error), 0.5 * tf.square(error)
+            if self._standardise_advantages:
+                advantage = standardise(advantage, tf.ones_like(advantage, tf.bool), axis=0)
         policy_losses = -log_prob * advantage
         losses = (
             policy_losses
@@ -211,11 +212,12 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         divisor = num_steps if self._loss_per == 'step' else num_episodes
         return tf_agent.LossInfo(
             tf.reduce_sum(losses) / divisor,
-            ReinforceLossExtra(
-                tf.reduce_sum(policy_losses) / divisor,
-                tf.reduce_sum(value_losses) / divisor,
-                tf.reduce_mean(entropy),
-            ),
+            {
+                'policy_loss': tf.reduce_sum(policy_losses) / divisor,
+                'value_loss': tf.reduce_sum(value_losses) / divisor,
+                'entropy': tf.reduce_mean(entropy),
+                **self._distribution.metrics(outputs),
+            },
         )
 
     def gradients(self, experience) -> tuple[tf_agent.LossInfo, list[tf.Tensor]]:

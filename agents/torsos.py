@@ -57,9 +57,13 @@ def dense_stack(units: Sequence[int], dtype_policy: str) -> list[tf.keras.layers
     ]
 
 
-def linear(units: int) -> tf.keras.layers.Layer:
-    """A head: it computes in float32 always, for its outputs are compared with each other."""
-    return tf.keras.layers.Dense(units, kernel_initializer=_he_normal(), dtype='float32')
+def linear(units: int, initial_scale: float = 1.0) -> tf.keras.layers.Layer:
+    """A head: it computes in float32 always, for its outputs are compared with each other.
+
+    `initial_scale` multiplies its initial, He-normal weights.
+    """
+    initializer = tf.keras.initializers.VarianceScaling(2.0 * initial_scale**2)
+    return tf.keras.layers.Dense(units, kernel_initializer=initializer, dtype='float32')
 
 
 def check_units(name: str, units: Sequence[int]) -> None:

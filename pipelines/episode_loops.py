@@ -91,8 +91,7 @@ class EpisodeLearner:
             info = self._train()
         except tf.errors.OutOfRangeError as e:
             raise self._queue.stalled('sampling') from e
-        parts = info.extra._asdict()
-        return {'loss': float(info.loss)} | {name: float(part) for name, part in parts.items()}
+        return {'loss': float(info.loss)} | {k: float(v) for k, v in info.extra.items()}
 
     def _sample_and_train(self):
         return self._agent.train(self._queue.codec.decode(next(self._batches)))

@@ -104,6 +104,8 @@ def train_reinforce(
         env = suite.load(env_name, num_envs)
         env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
         agent, exports = make_agent(env, baseline, gamma)
+        discrete = agent.action_spec.dtype.is_integer
+        distribution_metrics = () if discrete else ('mu', 'sigma')
         queue = EpisodeQueue(agent.collect_data_spec, num_envs)
     cli.check_every_binding_used()
     if not run.claim(seed, plan.unit, plan.length):
@@ -119,7 +121,7 @@ def train_reinforce(
             exports,
             queue,
             env_steps,
-            metrics=('loss', 'policy_loss', 'value_loss', 'entropy'),
+            metrics=('loss', 'policy_loss', 'value_loss', 'entropy', *distribution_metrics),
         )
         training.start()
         tf.random.set_seed(training.derived_seed('explore'))  # not the first numbers again

@@ -176,7 +176,7 @@ def test_museum_13_the_value_loss_compares_each_state_with_its_own_return():
     agent, table = make(values=values, baseline='value', value_coefficient=1.0, learning_rate=0.0)
     experience = batch(([3, 5, 7], [0, 0], [1.0, 2.0], True))  # returns 3, 2
     info, gradients = agent.gradients(experience)
-    np.testing.assert_allclose(info.extra.value_loss, (0 + 0.5 * 3**2) / 2)
+    np.testing.assert_allclose(info.extra['value_loss'], (0 + 0.5 * 3**2) / 2)
     by_variable = dict(
         zip((v.ref() for v in agent.actor_network.trainable_variables), gradients, strict=True)
     )
