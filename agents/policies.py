@@ -97,23 +97,21 @@ class ActorPolicy(tf_policy.TFPolicy):
             clip=False,
             automatic_state_reset=False,
         )
-        self._network, self._action_distribution = actor_network, distribution
+        self._network, self.action_distribution = actor_network, distribution
         self.stochastic, self._keep_sample = stochastic, keep_sample
 
     def _sample(self, time_step) -> tuple[tf.Tensor, dict]:
         outputs, _ = self._network(time_step.observation, time_step.step_type)
         draw = (
-            self._action_distribution.sample
-            if self.stochastic
-            else (self._action_distribution.mode)
+            self.action_distribution.sample if self.stochastic else (self.action_distribution.mode)
         )
         return draw(outputs), outputs
 
     def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
         """(`action`, `probabilities` or `mu` and `sigma`, perhaps `value`; the policy state)."""
         sample, outputs = self._sample(time_step)
-        shown = {'action': self._action_distribution.action(sample)}
-        shown |= self._action_distribution.explain(outputs)
+        shown = {'action': self.action_distribution.action(sample)}
+        shown |= self.action_distribution.explain(outputs)
         if 'value' in outputs:
             shown['value'] = outputs['value'][:, tf.newaxis]
         return shown, policy_state
@@ -122,7 +120,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         del seed
         sample, _ = self._sample(time_step)
         info = sample if self._keep_sample else ()
-        return policy_step.PolicyStep(self._action_distribution.action(sample), policy_state, info)
+        return policy_step.PolicyStep(self.action_distribution.action(sample), policy_state, info)
 
     def _variables(self):
         return self._network.variables

@@ -150,30 +150,63 @@ def draw_curve(
     progress_csv: pathlib.Path, png: pathlib.Path, title: str, ladder: Ladder | None = None
 ) -> None:
     """Draws return against environment steps from progress.csv, with published returns beside."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
-    with open(progress_csv, newline='') as f:
-        rows = list(csv.DictReader(f))
-
-    def series(column):
-        points = [(int(r['env_steps']), float(r[column])) for r in rows if r[column]]
-        return [x for x, _ in points], [y for _, y in points]
-
+    plt = _pyplot()
+    rows = _read(progress_csv)
     figure, axes = plt.subplots(figsize=(7, 4), layout='constrained')
     axes.set_xlim(0, max(int(row['env_steps']) for row in rows))
-    axes.plot(*series('return_mean_100'), label='training, last 100 episodes')
-    axes.plot(*series('eval_return_mean'), '.-', label='greedy evaluation', linewidth=1)
+    axes.plot(*_series(rows, 'return_mean_100'), label='training, last 100 episodes')
+    axes.plot(*_series(rows, 'eval_return_mean'), '.-', label='greedy evaluation', linewidth=1)
     if ladder is not None:
         _draw_ladder(axes, ladder)
     axes.set(xlabel='environment steps', ylabel='return (raw reward)', title=title)
     axes.grid(alpha=0.3)
     axes.legend()
+    _save(figure, png)
+
+
+def draw_metrics(progress_csv: pathlib.Path, png: pathlib.Path, title: str) -> None:
+    """Draws what else is in progress.csv (losses, values, sigma ...), a panel for each."""
+    plt = _pyplot()
+    rows = _read(progress_csv)
+    known = columns(())
+    names = [n for n in rows[0] if n not in known and _series(rows, n)[0]]
+    height = max(1, -(-len(names) // 3))
+    figure, panels = plt.subplots(
+        height, 3, figsize=(11, 2.6 * height), squeeze=False, layout='constrained'
+    )
+    figure.suptitle(title)
+    for axes, name in zip(panels.flat, names, strict=False):
+        axes.plot(*_series(rows, name), linewidth=1)
+        axes.set(title=name, xlabel='environment steps')
+        axes.grid(alpha=0.3)
+    for axes in panels.flat[len(names) :]:
+        axes.set_visible(False)
+    _save(figure, png)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _read(progress_csv: pathlib.Path) -> list[dict[str, str]]:
+    with open(progress_csv, newline='') as f:
+        return list(csv.DictReader(f))
+
+
+def _series(rows: list[dict[str, str]], column: str) -> tuple[list[int], list[float]]:
+    points = [(int(r['env_steps']), float(r[column])) for r in rows if r[column]]
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _save(figure, png: pathlib.Path):
     tmp = png.with_name(png.name + '.tmp')
     figure.savefig(tmp, dpi=120, format='png')
-    plt.close(figure)
+    _pyplot().close(figure)
     os.replace(tmp, png)
 
 

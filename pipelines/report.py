@@ -74,6 +74,7 @@ def write(finished: Finished) -> None:
     title = f'{finished.agent_name} on {env.name}, seed {finished.card["seed"]}'
     ladder = reference.ladder(env.name, env.options)
     progress.draw_curve(root / 'progress.csv', root / 'curve.png', title, ladder)
+    progress.draw_metrics(root / 'progress.csv', root / 'metrics.png', title)
     summary = {
         'env_name': env.name,
         'agent': finished.agent_name,

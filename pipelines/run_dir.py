@@ -6,7 +6,7 @@
     checkpoints/    <env steps>/: variables, state.json, manifest.json with checksums
     replay/         every step collected, written once (see `replay_log`)
     policy/         the exported policy (Atari: policy_raw/ too)
-    videos/         GIFs of greedy play        curve.png    summary.json
+    videos/         GIFs of greedy play    curve.png  metrics.png  summary.json
 
 Files appear whole: each is written under another name, synced, and renamed. A
 checkpoint counts only if every file in it matches its manifest; where the newest does
@@ -31,7 +31,7 @@ from pipelines import cli
 from pipelines.cli import UserError
 
 _KEPT_CHECKPOINTS = 2
-_OWN_NAMES = ('policy', 'policy_raw', 'config.gin', 'summary.json', 'curve.png')
+_OWN_NAMES = ('policy', 'policy_raw', 'config.gin', 'summary.json', 'curve.png', 'metrics.png')
 # What may change between two runs of one directory: how long, how often, how it is judged.
 _FREE_PARAMETERS = (
     'num_env_steps',

@@ -48,8 +48,9 @@ def test_the_curve_is_a_picture_even_before_any_episode_has_ended(tmp_path):
     writer = make(tmp_path)
     writer.add(row(10) | {'return_mean_100': '', 'loss': ''})
     writer.close()
-    progress.draw_curve(tmp_path / 'progress.csv', tmp_path / 'curve.png', 'title')
-    assert (tmp_path / 'curve.png').read_bytes()[:4] == b'\x89PNG'
+    for draw in (progress.draw_curve, progress.draw_metrics):
+        draw(tmp_path / 'progress.csv', tmp_path / 'picture.png', 'title')
+        assert (tmp_path / 'picture.png').read_bytes()[:4] == b'\x89PNG'
 
 
 def test_the_published_ladder_is_drawn_as_far_as_the_run_goes(tmp_path):

@@ -1,0 +1,103 @@
+"""REINFORCE on CartPole-v0, beside the tutorial's code: env steps per second, and seconds.
+
+    python -m benchmarks.reinforce_speed
+
+Speed: the tutorial's network, discount and baseline on both sides, every environment step
+in exactly one gradient; ours updates once per batch of 16 episodes. Solving: seconds of
+training until the mean of 100 consecutive training episodes is 195, ours with
+configs/reinforce_cartpole.gin. Imports and tracing are excluded on both sides. Exits 1
+below a goal.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from absl import app, flags
+
+from benchmarks import speed
+
+_SEEDS = flags.DEFINE_integer('seeds', 5, 'Interleaved runs, each of its own seed.')
+_MAX_SECONDS = flags.DEFINE_float('max_seconds', 300.0, 'Of a peer that does not solve it.')
+_SPEED_GOAL = flags.DEFINE_float('speed_goal', 10.0, 'Ratio of env steps per second.')
+_SOLVE_GOAL = flags.DEFINE_float('solve_goal', 10.0, 'Ratio of seconds to solve.')
+
+_SOLVED = 195.0
+_WARM_UP_EPISODES = 160  # tracing, and the shortest episodes
+
+
+def _rows(gin_file: str, seed: int) -> list[dict[str, float]]:
+    """Of the progress.csv of our run."""
+    with tempfile.TemporaryDirectory() as root_dir:
+        subprocess.run(
+            [sys.executable, '-m', 'pipelines.train_reinforce', f'--root_dir={root_dir}',
+             f'--seed={seed}', f'--gin_file={speed.HERE / gin_file}'],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        with open(pathlib.Path(root_dir) / 'progress.csv', newline='') as f:
+            return [{k: float(v or 0) for k, v in row.items()} for row in csv.DictReader(f)]
+
+
+def _our_speed(seed: int) -> float:
+    rows = [
+        row for row in _rows('reinforce_speed.gin', seed)[:-1]
+        if row['episodes'] >= _WARM_UP_EPISODES
+    ]  # fmt: skip
+    steps = rows[-1]['env_steps'] - rows[0]['env_steps']
+    return steps / (rows[-1]['wall_seconds'] - rows[0]['wall_seconds'])
+
+
+def _our_seconds(seed: int) -> float:
+    """Until it is solved, from the end of the first update (which traces)."""
+    rows = _rows('reinforce_solve.gin', seed)
+    for row in rows:
+        if row['episodes'] >= 100 and row['return_mean_100'] >= _SOLVED:
+            return row['wall_seconds'] - rows[0]['wall_seconds']
+    return math.inf
+
+
+def _peer(seed: int) -> tuple[float, float]:
+    """(seconds to solve, env steps per second)."""
+    done = subprocess.run(
+        [sys.executable, str(speed.HERE / 'tutorial_reinforce.py'), str(seed),
+         str(_MAX_SECONDS.value)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds, _, steps_per_second = map(float, done.stdout.split())
+    return seconds, steps_per_second
+
+
+def main(_) -> None:
+    """Measures, prints two tables and judges."""
+    steps: dict[str, list[float]] = {'this project, 16 envs': [], "the tutorial's code, mended": []}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    ours, peer = steps
+    for seed in range(_SEEDS.value):
+        steps[ours].append(_our_speed(seed))
+        seconds[ours].append(_our_seconds(seed))
+        peer_seconds, peer_steps = _peer(seed)
+        steps[peer].append(peer_steps)
+        seconds[peer].append(peer_seconds)
+        print(f'seed {seed} done', {k: v[-1] for k, v in seconds.items()}, file=sys.stderr)
+    print(speed.table('CartPole-v0, REINFORCE, MLP 30-30', steps))
+    print('\n| CartPole-v0 solved (100 episodes, mean 195) | seconds, median | each run |')
+    print('|---|---|---|')
+    for name, each in seconds.items():
+        print(f'| {name} | {statistics.median(each):.1f} | {", ".join(f"{s:.1f}" for s in each)} |')
+    faster = statistics.median(steps[ours]) / statistics.median(steps[peer])
+    sooner = statistics.median(seconds[peer]) / statistics.median(seconds[ours])
+    print(
+        f'\n{faster:.0f} times the env steps per second (goal: {_SPEED_GOAL.value:g}), solved in '
+        f'1/{sooner:.0f} of the time (goal: 1/{_SOLVE_GOAL.value:g})'
+    )
+    sys.exit(faster < _SPEED_GOAL.value or sooner < _SOLVE_GOAL.value)
+
+
+if __name__ == '__main__':
+    app.run(main)
