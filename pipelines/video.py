@@ -1,7 +1,8 @@
 """Pictures of play: the screen, and beside it what the policy thinks.
 
-One frame per action. The bars are each action's value less the state's, which is what the
-choice is made by; the values themselves stand beside them.
+One frame per action. Of a Q-network the bars are each action's value less the state's, which
+is what the choice is made by, and the values stand beside them; of an actor network they
+are the probabilities, or the continuous action that was taken.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Moment(NamedTuple):
 
     screen: np.ndarray  # uint8 [height, width, 3]
     outputs: dict[str, np.ndarray]  # the policy's, of this one state: q_values [A], ...
-    action: int
+    action: np.ndarray  # [] or [D]
     return_so_far: float
 
 
@@ -97,10 +98,10 @@ class Recorder:
         Args:
           env_name: a Gymnasium id.
           options: of an Atari game.
-          outputs: (TimeStep, policy state) -> (`action`, `q_values` and perhaps more by name,
-            next policy state), of batches of one.
+          outputs: (TimeStep, policy state) -> (`action` and what it was chosen by, by name;
+            the next policy state), of batches of one.
           initial_state: the policy state at first, a batch of one.
-          epsilon: the share of random actions.
+          epsilon: the share of random actions, where they are discrete.
 
         Raises:
           UserError: the environment draws nothing.
@@ -119,9 +120,9 @@ class Recorder:
             outputs, state = self._outputs(time_step, state)
             values = {name: value.numpy()[0] for name, value in outputs.items()}
             action = outputs['action'].numpy()
-            if rng.random() < self._epsilon:
-                action[:] = rng.integers(len(values['q_values']))
-            yield Moment(self._env.screen, values, int(action[0]), total)
+            if rng.random() < self._epsilon:  # discrete actions alone
+                action[:] = rng.integers(len(values.get('q_values', values.get('probabilities'))))
+            yield Moment(self._env.screen, values, action[0], total)
             if time_step.step_type.numpy()[0] == ts.StepType.LAST:
                 return
             time_step, reward = self._env.step(action)
@@ -144,36 +145,83 @@ class Recorder:
         return len(frames)
 
 
+class _Bar(NamedTuple):
+    """One line of the panel."""
+
+    label: str
+    length: float  # -1 to 1, from the middle
+    text: str
+    small_text: str
+    chosen: bool
+
+
+def _bars(moment: Moment, labels: tuple[str, ...] | None) -> tuple[list[str], list[_Bar]]:
+    """The panel's headings, and a bar for each action (or each dimension of one)."""
+    outputs = moment.outputs
+    if 'mu' in outputs:
+        reach = max(float(np.abs(outputs['mu']).max()), float(np.abs(moment.action).max()), 1e-6)
+        bars = [
+            _Bar(f'action {i}', float(a) / reach, f'{a:+.3f}', f'N({m:.2f}, {s:.2f})', True)
+            for i, (a, m, s) in enumerate(
+                zip(np.ravel(moment.action), outputs['mu'], outputs['sigma'], strict=True)
+            )
+        ]
+        return _value_heading(outputs) + ['bars: the action taken'], bars
+    if 'probabilities' in outputs:
+        headings = _value_heading(outputs) + ['bars: pi(a | s)']
+        lengths = texts = outputs['probabilities']
+        small_texts = [''] * len(texts)
+    else:
+        texts = outputs['q_values']
+        # A plain network has no stream of its own for the state's value: the mean stands for it.
+        value = float(outputs.get('value', np.mean(texts, keepdims=True))[0])
+        advantage = texts - value
+        headings = [f'V(s) = {value:.2f}', 'bars: A(s, a) = Q(s, a) - V(s)']
+        lengths = advantage / max(float(np.abs(advantage).max()), 1e-6)
+        small_texts = [f'A {a:+.3f}' for a in advantage]
+    name = 'pi' if 'probabilities' in outputs else 'Q'
+    bars = [
+        _Bar(
+            labels[i] if labels else f'action {i}',
+            float(lengths[i]),
+            f'{name} {texts[i]:.3f}',
+            small_texts[i],
+            i == int(moment.action),
+        )
+        for i in range(len(texts))
+    ]
+    return headings, bars
+
+
+def _value_heading(outputs: dict[str, np.ndarray]) -> list[str]:
+    return [f'V(s) = {float(outputs["value"][0]):.2f}'] if 'value' in outputs else []
+
+
 def draw(moment: Moment, labels: tuple[str, ...] | None) -> Image.Image:
-    """The screen, and beside it a bar for each action's value."""
+    """The screen, and beside it a bar for each action."""
     screen = Image.fromarray(moment.screen)
-    if screen.width < _MIN_HEIGHT:  # an Atari screen's pixels are twice as wide as high
+    if screen.width < _MIN_HEIGHT:  # an Atari screen is small
         screen = screen.resize(
             (screen.width * _ATARI_SCALE, screen.height * _ATARI_SCALE), Image.Resampling.NEAREST
         )
     image = Image.new('RGB', (screen.width + _PANEL_WIDTH, max(screen.height, _MIN_HEIGHT)), _PAPER)
     image.paste(screen, (0, 0))
-    q_values = moment.outputs['q_values']
-    # A plain network has no stream of its own for the state's value: the mean stands for it.
-    value = float(moment.outputs.get('value', np.mean(q_values, keepdims=True))[0])
+    headings, bars = _bars(moment, labels)
     pen, left = ImageDraw.Draw(image), screen.width + 14
     small, large = ImageFont.load_default(13), ImageFont.load_default(18)
     pen.text((left, 12), f'return {moment.return_so_far:g}', _INK, large)
-    pen.text((left, 40), f'V(s) = {value:.2f}', _INK, large)
-    pen.text((left, 68), 'bars: A(s, a) = Q(s, a) - V(s)', _FAINT, small)
-    advantage = q_values - value
-    reach = max(float(np.abs(advantage).max()), 1e-6)
-    middle, half = left + 60, 50
-    top = 96
-    pitch = min(48, (image.height - top) // len(q_values))
-    for action, q in enumerate(q_values):
-        y = top + action * pitch
-        colour = _CHOSEN if action == moment.action else _OTHER
-        name = labels[action] if labels else f'action {action}'
-        pen.text((left, y), name, colour if action == moment.action else _INK, small)
+    for i, heading in enumerate(headings):
+        last = i == len(headings) - 1
+        pen.text((left, 40 + 28 * i), heading, _FAINT if last else _INK, small if last else large)
+    middle, half, top = left + 60, 50, 44 + 28 * len(headings)
+    pitch = min(48, (image.height - top) // len(bars))
+    for i, bar in enumerate(bars):
+        y = top + i * pitch
+        colour = _CHOSEN if bar.chosen else _OTHER
+        pen.text((left, y), bar.label, colour if bar.chosen else _INK, small)
         pen.line((middle, y + 16, middle, y + 20 + pitch // 3), fill=_FAINT)
-        bar = sorted([middle, middle + half * float(advantage[action]) / reach])
-        pen.rectangle((bar[0], y + 18, bar[1] + 1, y + 18 + pitch // 3), fill=colour)
-        pen.text((left + 124, y), f'Q {q:.3f}', _INK, small)
-        pen.text((left + 124, y + 17), f'A {advantage[action]:+.3f}', _FAINT, small)
+        begin, end = sorted([middle, middle + half * bar.length])
+        pen.rectangle((begin, y + 18, end + 1, y + 18 + pitch // 3), fill=colour)
+        pen.text((left + 124, y), bar.text, _INK, small)
+        pen.text((left + 124, y + 17), bar.small_text, _FAINT, small)
     return image
