@@ -20,6 +20,7 @@ bench: $(INSTALLED) .venv-bench/.installed  ## speed beside the peers on this ma
 	$(PY) -m benchmarks.cartpole_speed --peer_python=.venv-bench/bin/python
 	$(PY) -m benchmarks.space_invaders_speed --peer_python=.venv-bench/bin/python
 	$(PY) -m benchmarks.space_invaders_limit
+	$(PY) -m benchmarks.reinforce_speed
 
 $(INSTALLED): setup.cfg constraints.txt
 	@[ "$$(uname -sm)" = "Linux x86_64" ] || { echo "error: dm-reverb exists for Linux x86-64 only; this is $$(uname -sm)" >&2; exit 2; }

@@ -68,6 +68,11 @@ class QNetwork(network.Network):
         self._torso = torso(observation_spec, dtype_policy)
         self._hidden_units, self._dtype_name = hidden_units, dtype_policy
 
+    @property
+    def dtype_policy_name(self) -> str:
+        """'float32', 'mixed_bfloat16' or 'bfloat16'; see `torsos`."""
+        return self._dtype_name
+
     def copy_for_use(self, name: str) -> QNetwork:
         """A copy that computes the same, its weights kept in the dtype they are used in.
 

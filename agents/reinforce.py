@@ -134,6 +134,11 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         """
         tf.Module.__init__(self, name=name)
         _check(baseline, entropy_coefficient, value_coefficient, loss_per, gradient_clip_norm)
+        if standardise_advantages and baseline != 'value':
+            raise errors.ConfigError(
+                'PolicyGradientAgent.standardise_advantages = True: it belongs to baseline '
+                f"'value', and this is '{baseline}'; set it to False"
+            )
         actor_network.create_variables()
         self._network, self._distribution = actor_network, distribution
         self._optimizer, self._clip_norm = optimizer, gradient_clip_norm

@@ -138,9 +138,9 @@ def conv_torso(
     """
     if observation_spec.shape.rank != 3 or observation_spec.dtype != tf.uint8:
         raise errors.ConfigError(
-            'conv_torso needs stacked uint8 frames [K, height, width], and this environment '
-            f'gives {observation_spec.dtype.name} {list(observation_spec.shape)}: choose an '
-            'Atari game, or make_q_network.torso = @mlp_torso'
+            'conv_torso needs stacked uint8 frames [K, height, width] (an Atari game with '
+            f'train_ddqn.frame_stack = 4), and is given {observation_spec.dtype.name} '
+            f'{list(observation_spec.shape)}: use @mlp_torso here'
         )
     _check_layers(layers, observation_spec.shape[1:].as_list())
     torso = tf.keras.Sequential([ChannelsLast(dtype_policy)])

@@ -1,6 +1,6 @@
 """Stable-Baselines3's DQN on the work of space_invaders_speed.py; prints env steps per second.
 
-    python sb3_space_invaders.py NUM_ENVS NUM_THREADS
+    python sb3_space_invaders.py NUM_ENVS NUM_THREADS [subproc]
 
 Runs in an environment of its own, with torch. Its own Atari wrappers and Nature network;
 sticky actions, skip 4, episodes end at game over, rewards clipped. Timed from 2 000 env
@@ -16,7 +16,7 @@ import torch
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_atari_env
-from stable_baselines3.common.vec_env import VecFrameStack
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack
 
 _LEARNING_STARTS, _WARM_UP_ENV_STEPS, _TOTAL_ENV_STEPS = 1_000, 2_000, 5_000
 
@@ -30,7 +30,7 @@ class _Timer(BaseCallback):
         return True
 
 
-def main(num_envs: int, num_threads: int) -> float:
+def main(num_envs: int, num_threads: int, subprocesses: bool) -> float:
     """Env steps per second."""
     gym.register_envs(ale_py)
     torch.set_num_threads(num_threads)
@@ -38,6 +38,7 @@ def main(num_envs: int, num_threads: int) -> float:
         'SpaceInvadersNoFrameskip-v4',
         n_envs=num_envs,
         seed=0,
+        vec_env_cls=SubprocVecEnv if subprocesses else DummyVecEnv,
         wrapper_kwargs=dict(
             noop_max=0, frame_skip=4, terminal_on_life_loss=False, clip_reward=True,
             action_repeat_probability=0.25,
@@ -69,4 +70,4 @@ def main(num_envs: int, num_threads: int) -> float:
 
 
 if __name__ == '__main__':
-    print(main(int(sys.argv[1]), int(sys.argv[2])))
+    print(main(int(sys.argv[1]), int(sys.argv[2]), 'subproc' in sys.argv))

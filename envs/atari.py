@@ -42,6 +42,10 @@ class AtariOptions:
     frame_height: int
     frame_width: int
 
+    def is_plainly(self, protocol: str) -> bool:
+        """Whether these are the options of `protocol`, none of them changed."""
+        return self == _PROTOCOLS[protocol]
+
     @property
     def deviations(self) -> list[str]:
         """How these options depart from their protocol, and the protocol from its source."""

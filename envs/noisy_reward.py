@@ -35,4 +35,4 @@ class NoisyReward(gym.vector.VectorWrapper):
         observation, reward, terminated, truncated, info = self.env.step(actions)
         noisy = np.where(self._done, 0.0, self._rng.normal(1.0, self._sigma, reward.shape))
         self._done = terminated | truncated
-        return observation, noisy, terminated, truncated, {**info, 'raw_reward': reward}
+        return observation, noisy, terminated, truncated, {'raw_reward': reward, **info}

@@ -72,7 +72,7 @@ def load(
     if not isinstance(num_envs, int) or num_envs < 1:
         raise errors.EnvError(f'num_envs = {num_envs}: must be a whole number, at least 1')
     spec = _spec(env_name)
-    if game := _atari_game(spec):
+    if game := _game_of(spec):
         chosen = atari.AtariOptions(**options) if options else atari.options()
         vector_env = atari.make(game, num_envs, chosen)
         for wrap in training_wrappers:
@@ -112,15 +112,19 @@ def action_meanings(env_name: str, options: dict | None = None) -> tuple[str, ..
     return _ACTION_MEANINGS.get(env_name.split('-v')[0])
 
 
-def _atari_game(spec: gym.envs.registration.EnvSpec) -> str | None:
-    """The ROM's name, such as 'space_invaders', where `spec` is an Atari game's; else None."""
+def _game_of(spec: gym.envs.registration.EnvSpec) -> str | None:
     is_atari = str(spec.entry_point).startswith('ale_py.')
     return spec.kwargs['game'] if is_atari else None
 
 
+def atari_game(env_name: str) -> str | None:
+    """The ROM's name, such as 'space_invaders', where it is an Atari id; else None."""
+    return _game_of(_spec(env_name))
+
+
 def emulator(env_name: str, options: dict):
     """An `atari.Emulator` of `env_name`, an Atari id."""
-    game = _atari_game(_spec(env_name))
+    game = atari_game(env_name)
     assert game is not None, env_name
     return atari.Emulator(game, atari.AtariOptions(**options))
 

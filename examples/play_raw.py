@@ -1,9 +1,11 @@
-"""Plays Space Invaders with an exported policy: ale-py, TensorFlow and NumPy, nothing else.
+"""Plays an Atari game with an exported policy: ale-py, TensorFlow and NumPy, nothing else.
 
 python examples/play_raw.py runs/space_invaders/policy_raw [seed]
 """
 
+import json
 import os
+import pathlib
 import sys
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
@@ -12,17 +14,18 @@ import numpy as np
 import tensorflow as tf
 from ale_py import roms
 
-FRAME_SKIP = 4
-
-policy_dir, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0
-act = tf.saved_model.load(policy_dir).signatures['act']
+policy_dir, seed = pathlib.Path(sys.argv[1]), int((sys.argv[2:] or [0])[0])
+card = json.loads((policy_dir / 'policy_card.json').read_text())
+options = card['env_options']
+act = tf.saved_model.load(str(policy_dir)).signatures['act']
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 ale = ale_py.ALEInterface()
 ale.setInt('random_seed', seed)
-ale.setFloat('repeat_action_probability', 0.25)  # sticky actions
-ale.loadROM(roms.get_rom_path('space_invaders'))
-actions = ale.getMinimalActionSet()
+ale.setFloat('repeat_action_probability', options['repeat_action_probability'])
+ale.loadROM(roms.get_rom_path(card['atari_game']))
+every = options['full_action_space']
+actions = ale.getLegalActionSet() if every else ale.getMinimalActionSet()
 
 ale.reset_game()
 screens = [ale.getScreenRGB()] * 2  # of the last two emulated frames
@@ -35,7 +38,7 @@ while not ale.game_over():
         state=state,
     )
     state, reset, steps = out['state'], False, steps + 1
-    for _ in range(FRAME_SKIP):
+    for _ in range(options['frame_skip']):
         score += ale.act(actions[int(out['action'][0])])
         screens = [screens[-1], ale.getScreenRGB()]
 print(f'{score} points in {steps} steps; the last Q-values: {out["q_values"].numpy().round(2)[0]}')

@@ -222,6 +222,8 @@ def _gin_message(error: Exception) -> str:
             else 'it takes ' + ', '.join(signature.parameters)
         )
         return f"'{name}' has no parameter '{parameter}': {hint}"
+    if message.startswith("No configurable matching 'atari'"):
+        return "this needs ale-py: pip install -c constraints.txt -e '.[atari]'"
     where = next((line for line in lines[1:] if line.startswith('In file')), '')
     return f'{message} {where}'.strip()
 

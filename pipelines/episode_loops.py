@@ -53,8 +53,8 @@ class EpisodeCollector:
             self._append(before, step, after)
             over = playing & (after.step_type == ts.StepType.LAST)
             self._lengths[over] = len(self._rows)
-            seen = after._replace(
-                step_type=np.where(playing, after.step_type, ts.StepType.MID),
+            seen = after._replace(  # one that waits is always about to begin
+                step_type=np.where(playing, after.step_type, ts.StepType.FIRST),
                 reward=np.where(playing, after.reward, 0.0),
             )
             self._statistics.add(np.where(playing, self._env.raw_reward, 0.0), seen)
@@ -83,14 +83,12 @@ class EpisodeLearner:
         """Trains on the next batch, which must be in the queue; returns the loss and its parts.
 
         Raises:
-          UserError: nothing can be sampled.
+          UserError: it is not.
         """
         if self._batches is None:
             self._batches = self._queue.batches()
-        try:
-            info = self._train()
-        except tf.errors.OutOfRangeError as e:
-            raise self._queue.stalled('sampling') from e
+        self._queue.take()
+        info = self._train()
         return {'loss': float(info.loss)} | {k: float(v) for k, v in info.extra.items()}
 
     def _sample_and_train(self):

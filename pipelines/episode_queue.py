@@ -29,12 +29,13 @@ class EpisodeQueue:
         Args:
           row_spec: a `Trajectory` of tensor specs for one time step.
           episodes_per_batch: how many episodes a batch of `batches` holds.
-          stall_timeout_seconds: without progress for so long, sampling and inserting fail.
+          stall_timeout_seconds: without progress for so long, `put` fails.
         """
         self.codec = RowCodec(row_spec)
         self._episodes_per_batch = episodes_per_batch
         self._timeout_seconds = stall_timeout_seconds
-        self._newest: np.ndarray | None = None
+        self._newest = np.zeros([0, self.codec.row_bytes], np.uint8)
+        self._waiting = 0  # episodes put in and not yet taken
 
     @property
     def description(self) -> str:
@@ -76,14 +77,31 @@ class EpisodeQueue:
         try:
             self._writer.flush(timeout_ms=int(1000 * self._timeout_seconds))
         except reverb.DeadlineExceededError as e:
-            raise self.stalled('inserting') from e
+            raise UserError(
+                f'episode queue: it took nothing for {self._timeout_seconds:g} s and holds '
+                f'{self._table.info.current_size} episodes; look for a learner that has died'
+            ) from e
         self._newest = episodes[-1]
+        self._waiting += len(episodes)
+
+    def take(self) -> None:
+        """Notes that a batch is about to be taken from `batches`.
+
+        Raises:
+          UserError: it has not been put in, and the iterator would wait for ever.
+        """
+        if self._waiting < self._episodes_per_batch:
+            raise UserError(
+                f'episode queue: a batch needs {self._episodes_per_batch} episodes and '
+                f'{self._waiting} were put in: collect first'
+            )
+        self._waiting -= self._episodes_per_batch
 
     def batches(self) -> Iterator:
         """An endless iterator of uint8 [episodes_per_batch, most rows, row_bytes].
 
-        Shorter episodes are padded with zeros. Where nothing can be sampled it ends, which
-        in a graph is `tf.errors.OutOfRangeError`; `stalled` explains it.
+        Shorter episodes are padded with zeros. It waits for as long as it takes (collecting
+        and evaluating may take long); `take` sees to it that there is something to wait for.
         """
         row_bytes = self.codec.row_bytes
         with cli.quiet_native_stderr():
@@ -94,7 +112,6 @@ class EpisodeQueue:
                 shapes=tf.TensorShape([1]),
                 max_in_flight_samples_per_worker=self._episodes_per_batch,
                 num_workers_per_iterator=1,
-                rate_limiter_timeout_ms=int(1000 * self._timeout_seconds),
             )
             dataset = dataset.map(
                 lambda sample: tf.reshape(
@@ -106,14 +123,6 @@ class EpisodeQueue:
                     self._episodes_per_batch, [None, row_bytes], drop_remainder=True
                 )
             )
-
-    def stalled(self, doing: str) -> UserError:
-        """The error that says what the queue looked like when `doing` stood still."""
-        return UserError(
-            f'episode queue: {doing} made no progress for {self._timeout_seconds:g} s; it holds '
-            f'{self._table.info.current_size} episodes and a batch needs '
-            f'{self._episodes_per_batch}'
-        )
 
     # What a session asks of experience. Episodes are used at once: nothing is kept on disk.
 
@@ -132,6 +141,5 @@ class EpisodeQueue:
         return ''
 
     def newest_observations(self, count: int) -> np.ndarray:
-        """[count, ...] or fewer, of the newest episode."""
-        assert self._newest is not None
+        """[count, ...] or fewer, of the newest episode; none where none was put in."""
         return self.codec.decode(tf.constant(self._newest[-count:])).observation.numpy()

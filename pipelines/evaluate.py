@@ -73,11 +73,6 @@ def _main() -> None:
     options = policy.card.get('env_options')
     env = suite.load(env_name, num_envs, training_wrappers=(), options=options)
     policy.check_fits(env)
-    if _EPSILON.value and not env.action_spec().dtype.kind == 'i':
-        raise cli.UserError(
-            f'--epsilon={_EPSILON.value}: random actions need discrete ones, and those of '
-            f"'{env_name}' are continuous; use 0"
-        )
     evaluator = rollout.Evaluator(
         env, policy.action, policy.get_initial_state(num_envs), _EPSILON.value
     )

@@ -11,8 +11,9 @@ process that can import neither tf_agents nor this project.
 `act` takes `observation` [B, ...] and gives `action` [B, ...] and what it was chosen by, so
 that a server or another language needs no TimeStep: `q_values` float32 [B, A] (of dueling
 networks also `value` [B, 1] and `advantage` [B, A]), `probabilities` [B, A], or `mu` and
-`sigma` [B, D]. A policy that remembers (stacked frames) also takes `reset`, bool [B], true
-where an episode starts, and `state`, and gives the next `state`.
+`sigma` [B, D] (before tanh where actions are squashed). A policy that remembers (stacked
+frames) also takes `reset`, bool [B], true where an episode starts, and `state`, and gives
+the next `state`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,41 +40,56 @@ _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
 
 
-@contextlib.contextmanager
-def proven_export(
-    policy, directory: pathlib.Path, card: dict, observations: np.ndarray
-) -> Iterator[LoadedPolicy]:
-    """Exports `policy` to `directory`, which appears only once it is proven.
+class Export(NamedTuple):
+    """What one directory is to hold."""
 
-    The body of the `with` gets the reloaded policy and runs while another process proves
-    the export; leaving it waits for the verdict.
+    policy: Any  # a TFPolicy with `outputs`, which computes in float32
+    observations: np.ndarray  # [M, ...], what the proof compares on
+
+
+@contextlib.contextmanager
+def proven_exports(
+    root: pathlib.Path, exports: Mapping[str, Export], card: dict
+) -> Iterator[dict[str, LoadedPolicy]]:
+    """Exports policies to directories of `root`, which appear once all are proven.
+
+    The body of the `with` gets the reloaded policies and runs while other processes prove
+    the exports; leaving it waits for their verdicts.
 
     Args:
-      policy: a `GreedyQPolicy` whose network computes in float32.
-      directory: replaced if it exists.
-      card: goes into policy_card.json, with the specs and versions added.
-      observations: [M, ...], as stored during training; what the proof compares on.
+      root: of the run.
+      exports: by the directory's name; what is there is replaced.
+      card: goes into each policy_card.json, with the specs and versions added.
 
     Raises:
-      RuntimeError: the exported policy differs from the live one, or did not load.
+      RuntimeError: an exported policy differs from the live one, or did not load.
     """
-    tmp = directory.with_name(directory.name + '.tmp')
-    _save(policy, tmp, card, observations)
-    process = subprocess.Popen(
-        [sys.executable, '-I', str(_PROOF_SCRIPT), str(tmp)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield LoadedPolicy(str(tmp))
-        out, err = process.communicate()
-    finally:
-        process.kill()
-    if process.returncode != 0:
-        raise RuntimeError(f'the policy in {tmp} failed its proof:\n{out}{err}')
-    run_dir.write_json(tmp / 'export_report.json', json.loads(out))
-    run_dir.replace_dir(tmp, directory)
+    directories = {name: root / f'{name}.tmp' for name in exports}
+    # An op without a seed of its own takes the global one, and a policy that draws would draw
+    # the same wherever it is loaded.
+    tf.random.set_seed(None)
+    for name, export in exports.items():
+        _save(export.policy, directories[name], card, export.observations)
+    with contextlib.ExitStack() as stack:
+        proofs = {}
+        for name, directory in directories.items():
+            proofs[name] = subprocess.Popen(
+                [sys.executable, '-I', str(_PROOF_SCRIPT), str(directory)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            stack.callback(proofs[name].kill)
+        yield {name: LoadedPolicy(str(directory)) for name, directory in directories.items()}
+        for name, proof in proofs.items():
+            out, err = proof.communicate()
+            if proof.returncode != 0:
+                raise RuntimeError(
+                    f'the policy in {directories[name]} failed its proof:\n{out}{err}'
+                )
+            run_dir.write_json(directories[name] / 'export_report.json', json.loads(out))
+    for name, directory in directories.items():
+        run_dir.replace_dir(directory, root / name)
 
 
 def _save(policy, directory: pathlib.Path, card: dict, observations: np.ndarray):

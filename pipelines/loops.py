@@ -167,9 +167,10 @@ def side_by_side(collect: Callable[[], None], train: Callable[[], T]) -> T:
     """
     with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='collect') as executor:
         collecting = executor.submit(collect)
-        metrics = train()
-    collecting.result()
-    return metrics
+        try:
+            return train()
+        finally:
+            collecting.result()
 
 
 class Turns:

@@ -33,6 +33,6 @@ _SPACE_INVADERS = Ladder(
 
 def ladder(env_name: str, options) -> Ladder | None:
     """What is published for this game under this protocol; None where nothing is known here."""
-    if options is not None and options.protocol == 'machado' and 'SpaceInvaders' in env_name:
+    if options is not None and options.is_plainly('machado') and 'SpaceInvaders' in env_name:
         return _SPACE_INVADERS
     return None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from agents.policies import GreedyQPolicy
 from agents.raw_screen_policy import RawScreenPolicy, ScreensToFrame
 from envs import suite
 from envs.gymnasium_env import GymnasiumEnv
@@ -48,18 +48,16 @@ def write(finished: Finished) -> None:
     card = {
         'env_name': env.name,
         'env_options': options,
+        'atari_game': suite.atari_game(env.name),
         'action_meanings': suite.action_meanings(env.name, options),
         'agent': finished.agent_name,
         **finished.card,
     }
-    with contextlib.ExitStack() as stack:
-        loaded = {
-            name: stack.enter_context(
-                export.proven_export(policy, root / name, card, finished.observations)
-            )
-            for name, policy in finished.exports.items()
-        }
-        stack.enter_context(_raw_export(finished, card))
+    exports = {
+        name: export.Export(policy, finished.observations)
+        for name, policy in finished.exports.items()
+    } | _raw_export(finished)
+    with export.proven_exports(root, exports, card) as loaded:
         policy = loaded['policy']
         episodes = finished.num_eval_episodes
         evaluator = make_evaluator(env.name, policy, episodes, finished.eval_epsilon)
@@ -84,7 +82,7 @@ def write(finished: Finished) -> None:
         'policy_dir': str(root / 'policy'),
     }
     run_dir.write_json(root / 'summary.json', summary)
-    print(_closing_words(summary, root))
+    print(_closing_words(summary, root, video.draws(env.name, options)))
 
 
 def make_evaluator(env_name: str, policy, num_episodes: int, epsilon: float) -> rollout.Evaluator:
@@ -93,24 +91,21 @@ def make_evaluator(env_name: str, policy, num_episodes: int, epsilon: float) -> 
     return rollout.Evaluator(env, policy.action, policy.get_initial_state(env.batch_size), epsilon)
 
 
-@contextlib.contextmanager
-def _raw_export(finished: Finished, card: dict) -> Iterator[None]:
-    """Exports policy_raw/ beside policy/ where the environment is an Atari game."""
-    options = finished.env.options
+def _raw_export(finished: Finished) -> dict[str, export.Export]:
+    """policy_raw/ beside policy/, where a Q-network plays an Atari game."""
+    options, frame_policy = finished.env.options, finished.exports['policy']
     if not options:
-        yield
-        return
+        return {}
     emulator = suite.emulator(finished.env.name, dataclasses.asdict(options))
     frame_size = (options.frame_height, options.frame_width)
-    if any(frame > screen for frame, screen in zip(frame_size, emulator.screen_size, strict=True)):
-        print(f'no policy_raw/: frames of {frame_size} are larger than the screen')
-        yield
-        return
+    too_large = any(f > s for f, s in zip(frame_size, emulator.screen_size, strict=True))
+    if too_large or not isinstance(frame_policy, GreedyQPolicy):
+        reason = 'frames are larger than the screen' if too_large else 'it takes a Q-network'
+        print(f'no policy_raw/: {reason}')
+        return {}
     to_frame = ScreensToFrame(emulator.screen_size, frame_size, options.max_pool)
-    policy = RawScreenPolicy(finished.exports['policy'], to_frame)
     screens = _random_screens(emulator, finished.eval_seed)
-    with export.proven_export(policy, finished.root / 'policy_raw', card, screens):
-        yield
+    return {'policy_raw': export.Export(RawScreenPolicy(frame_policy, to_frame), screens)}
 
 
 def _random_screens(emulator, seed: int) -> np.ndarray:
@@ -122,7 +117,7 @@ def _random_screens(emulator, seed: int) -> np.ndarray:
     return np.stack(screens[::5])
 
 
-def _closing_words(summary: dict, root) -> str:
+def _closing_words(summary: dict, root, draws: bool) -> str:
     frames = summary['frames_per_env_step'] * summary['env_steps']
     rows = [
         ('environment', summary['env_name']),
@@ -137,9 +132,10 @@ def _closing_words(summary: dict, root) -> str:
     if frames != summary['env_steps']:
         rows.insert(3, ('frames', f'{frames:,}'))
     table = '\n'.join(f'  {name:<12} {value}' for name, value in rows)
+    film = ' --video=play.gif' if draws else ''
     return (
         f'\n{table}\n\nNext:\n'
-        f'  python -m pipelines.evaluate --policy_dir={summary["policy_dir"]} --video=play.gif\n'
+        f'  python -m pipelines.evaluate --policy_dir={summary["policy_dir"]}{film}\n'
         f'  tensorboard --logdir={root}/tensorboard'
     )
 

@@ -114,8 +114,9 @@ class EpisodeStatistics:
         finite = np.isfinite(raw_reward) & np.isfinite(after.reward)
         if not finite.all():
             i = int(np.flatnonzero(~finite)[0])
+            bad = raw_reward[i] if np.isfinite(after.reward[i]) else after.reward[i]
             raise UserError(
-                f'the environment gave the reward {after.reward[i]} in episode '
+                f'the environment gave the reward {bad} in episode '
                 f'{self.num_episodes + 1:,} at its step {self._steps[i]:,}: mend it and run the '
                 'same command; it goes on from the newest checkpoint'
             )
@@ -147,6 +148,11 @@ class Evaluator:
         """`epsilon`: the share of steps that take a uniformly random, discrete action instead."""
         self._env = env
         self._generator = tf.random.Generator.from_seed(0)
+        if epsilon > 0.0 and not np.issubdtype(env.action_spec().dtype, np.integer):
+            raise UserError(
+                f'epsilon = {epsilon}: random actions need discrete ones, and those of '
+                f"'{env.name}' are continuous; use 0"
+            )
         if epsilon > 0.0:
             action_fn = self._with_random_actions(action_fn, epsilon)
         self._rollout = Rollout(env, action_fn, policy_state, self._on_step)
@@ -166,7 +172,8 @@ class Evaluator:
     def __call__(self, num_episodes: int, seed: int) -> np.ndarray:
         """Raw returns, float64 [num_episodes], in the episodes' order.
 
-        The same seed and number of environments give the same episodes.
+        The same seed and number of environments give the same episodes, unless the policy
+        draws its actions.
         """
         n = self._env.batch_size
         self._returns: list[list[float]] = [[] for _ in range(n)]

@@ -5,7 +5,7 @@
     tensorboard/    the same, for TensorBoard
     checkpoints/    <env steps>/: variables, state.json, manifest.json with checksums
     replay/         every step collected, written once (see `replay_log`)
-    policy/         the exported policy (Atari: policy_raw/ too)
+    policy/         the exported policy (also policy_raw/, policy_stochastic/)
     videos/         GIFs of greedy play    curve.png  metrics.png  summary.json
 
 Files appear whole: each is written under another name, synced, and renamed. A
@@ -23,7 +23,7 @@ import os
 import pathlib
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import gin
 
@@ -31,13 +31,15 @@ from pipelines import cli
 from pipelines.cli import UserError
 
 _KEPT_CHECKPOINTS = 2
-_OWN_NAMES = ('policy', 'policy_raw', 'config.gin', 'summary.json', 'curve.png', 'metrics.png')
+_POLICIES = ('policy', 'policy_raw', 'policy_stochastic')
+_OWN_NAMES = (*_POLICIES, 'config.gin', 'summary.json', 'curve.png', 'metrics.png')
 # What may change between two runs of one directory: how long, how often, how it is judged.
 _FREE_PARAMETERS = (
     'num_env_steps',
     'num_episodes',
     'num_eval_episodes',
     'num_selection_episodes',
+    'eval_epsilon',
     'eval_interval_env_steps',
     'checkpoint_interval_env_steps',
     'log_interval_env_steps',
@@ -87,7 +89,7 @@ class RunDir:
         if not (checkpoints / 'identity.json').exists():
             return
         own = [*checkpoints.glob('*'), *(self.path / f'{name}.tmp' for name in _OWN_NAMES)]
-        own += [self.path / f'{name}.old' for name in ('policy', 'policy_raw')]
+        own += [self.path / f'{name}.old' for name in _POLICIES]
         own += (self.path / 'videos').glob('*.tmp')
         for path in own:
             if path.suffix == '.old' and path.exists() and not path.with_suffix('').exists():
@@ -95,7 +97,9 @@ class RunDir:
             elif path.suffix in ('.tmp', '.old') and path.exists():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def claim(self, seed: int, unit: str, length: int) -> bool:
+    def claim(
+        self, seed: int, unit: str, length: int, resolved: Mapping[str, str] | None = None
+    ) -> bool:
         """Makes this directory the one of this experiment, or checks that it is already.
 
         Call it when everything that gin configures has been made: the operative
@@ -105,6 +109,8 @@ class RunDir:
           seed: of the run.
           unit: 'env_steps' or 'episodes'.
           length: how long the run shall be, in that unit.
+          resolved: what this machine made of values that gin leaves to it; part of the
+            experiment.
 
         Returns:
           False where a run of that length is finished: there is nothing to do.
@@ -113,7 +119,7 @@ class RunDir:
           UserError: the directory holds a different experiment; the first difference is named.
         """
         bindings = cli.operative_bindings()
-        identity = {'--seed': str(seed)} | {
+        identity = {'--seed': str(seed), **(resolved or {})} | {
             name: value
             for name, value in sorted(bindings.items())
             if name.split('.')[-1] not in _FREE_PARAMETERS

@@ -305,13 +305,16 @@ class Session:
         Raises:
           RuntimeError: the export failed its proof.
         """
+        observations = self._experience.newest_observations(256)
+        if not len(observations):  # nothing was collected since the run was gone on with
+            observations = self._env.reset(seed=self.derived_seed('proof')).observation
         report.write(
             report.Finished(
                 root=self._run.path,
                 env=self._env,
                 agent_name=self._agent_name,
                 exports=self._exports,
-                observations=self._experience.newest_observations(256),
+                observations=observations,
                 card={
                     'seed': self._seed,
                     'env_steps': self._best['env_steps'],

@@ -112,7 +112,7 @@ def train_ddqn(
     import tensorflow as tf
 
     from envs import suite
-    from pipelines import loops, session
+    from pipelines import loops, session, video
     from pipelines.replay import Replay
 
     with cli.values_come_from_gin():
@@ -150,8 +150,11 @@ def train_ddqn(
                 f'train_ddqn.min_replay_transitions = {min_replay_transitions}: more than '
                 f'Replay.capacity_transitions = {replay.capacity_transitions}'
             )
+        if video_interval_episodes is not None:
+            video.check_draws(env.name, env.options)
     cli.check_every_binding_used()
-    if not run.claim(seed, plan.unit, plan.length):
+    dtype_policy = agent.q_network.dtype_policy_name
+    if not run.claim(seed, plan.unit, plan.length, {'dtype policy': dtype_policy}):
         return
     with replay:
         training = session.Session(
@@ -168,6 +171,8 @@ def train_ddqn(
             gauges={'epsilon': agent.epsilon},
         )
         training.start()
+        if dtype_policy != 'float32':
+            print(f'products in bfloat16 ({dtype_policy}); the export is float32')
         tf.random.set_seed(training.derived_seed('explore'))  # not the first numbers again
         collector = loops.Collector(
             env, agent.collect_policy, replay, training.statistics, env_steps
@@ -203,7 +208,12 @@ def train_ddqn(
                 'more have followed it in its environment)'
             )
         learning_env_steps = int(env_steps) - training.notes['learning_start_env_steps']
-        training.finish({'train_steps_per_env_step': train_steps / learning_env_steps})
+        training.finish(
+            {
+                'train_steps_per_env_step': train_steps / learning_env_steps,
+                'dtype_policy': dtype_policy,
+            }
+        )
 
 
 def _check(num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_replay_transitions):

@@ -85,7 +85,7 @@ def train_reinforce(
     import tensorflow as tf
 
     from envs import suite
-    from pipelines import episode_loops, session
+    from pipelines import episode_loops, session, video
     from pipelines.episode_queue import EpisodeQueue
 
     with cli.values_come_from_gin():
@@ -107,6 +107,8 @@ def train_reinforce(
         discrete = agent.action_spec.dtype.is_integer
         distribution_metrics = () if discrete else ('mu', 'sigma')
         queue = EpisodeQueue(agent.collect_data_spec, num_envs)
+        if video_interval_episodes is not None:
+            video.check_draws(env.name, env.options)
     cli.check_every_binding_used()
     if not run.claim(seed, plan.unit, plan.length):
         return
@@ -136,7 +138,10 @@ def train_reinforce(
             return learner.train()
 
         if training.train(turn):
-            training.finish({'train_steps_per_episode': 1 / num_envs})
+            train_steps = int(agent.train_step_counter)
+            training.finish(
+                {'train_steps_per_episode': train_steps / training.statistics.num_episodes}
+            )
 
 
 def _check(num_episodes, num_envs, gamma):

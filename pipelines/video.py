@@ -18,12 +18,13 @@ from tf_agents.trajectories import time_step as ts
 
 from agents.raw_screen_policy import ScreensToFrame
 from envs import suite
+from envs.errors import EnvError
 from pipelines.cli import UserError
 
 OutputsFn = Callable[[ts.TimeStep, object], tuple[dict, object]]
 
 _MAX_ENV_STEPS = 2_000
-_PANEL_WIDTH, _MIN_HEIGHT = 270, 400
+_PANEL_WIDTH, _MIN_HEIGHT, _MIN_PITCH = 270, 400, 36
 _ATARI_SCALE = 2
 _PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 30), (150, 150, 150)
 _CHOSEN, _OTHER = (214, 92, 32), (120, 146, 178)
@@ -130,19 +131,37 @@ class Recorder:
 
     def save(self, path: pathlib.Path, seed: int, every: int = 1, fps: int = 30) -> int:
         """Writes one episode as a GIF, each `every`th step a frame; returns how many."""
-        frames = [
-            draw(moment, self._labels)
+        frames = (
+            # Drawn, and reduced to a palette of its own, as it is played.
+            draw(moment, self._labels).quantize(_NUM_COLOURS, dither=Image.Dither.NONE)
             for step, moment in enumerate(self.play(seed))
             if step % every == 0
-        ]
-        palette = frames[len(frames) // 2].quantize(_NUM_COLOURS)
-        first, *rest = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+        )
+        first, *rest = frames
         tmp = path.with_name(path.name + '.tmp')
         first.save(
             tmp, format='GIF', save_all=True, append_images=rest, duration=1000 // fps, loop=0
         )
         tmp.replace(path)
-        return len(frames)
+        return 1 + len(rest)
+
+
+def check_draws(env_name: str, options) -> None:
+    """Raises a UserError or an EnvError where there is no picture to record.
+
+    `options`: the environment's `AtariOptions`, or None.
+    """
+    if options is None:
+        _Rendered(env_name).reset(0)
+
+
+def draws(env_name: str, options) -> bool:
+    """Whether there is a picture to record; as `check_draws`."""
+    try:
+        check_draws(env_name, options)
+    except (UserError, EnvError):
+        return False
+    return True
 
 
 class _Bar(NamedTuple):
@@ -204,16 +223,18 @@ def draw(moment: Moment, labels: tuple[str, ...] | None) -> Image.Image:
         screen = screen.resize(
             (screen.width * _ATARI_SCALE, screen.height * _ATARI_SCALE), Image.Resampling.NEAREST
         )
-    image = Image.new('RGB', (screen.width + _PANEL_WIDTH, max(screen.height, _MIN_HEIGHT)), _PAPER)
-    image.paste(screen, (0, 0))
     headings, bars = _bars(moment, labels)
+    top = 44 + 28 * len(headings)
+    height = max(screen.height, _MIN_HEIGHT, top + _MIN_PITCH * len(bars))
+    image = Image.new('RGB', (screen.width + _PANEL_WIDTH, height), _PAPER)
+    image.paste(screen, (0, 0))
     pen, left = ImageDraw.Draw(image), screen.width + 14
     small, large = ImageFont.load_default(13), ImageFont.load_default(18)
     pen.text((left, 12), f'return {moment.return_so_far:g}', _INK, large)
     for i, heading in enumerate(headings):
         last = i == len(headings) - 1
         pen.text((left, 40 + 28 * i), heading, _FAINT if last else _INK, small if last else large)
-    middle, half, top = left + 60, 50, 44 + 28 * len(headings)
+    middle, half = left + 60, 50
     pitch = min(48, (image.height - top) // len(bars))
     for i, bar in enumerate(bars):
         y = top + i * pitch

@@ -171,7 +171,7 @@ def reinforce_agent(env_name, num_updates, *, num_envs, baseline, gamma, learnin
     agent = reinforce.PolicyGradientAgent(
         time_step_spec, action_spec, actor_network, distribution,
         schedules.adam(schedules.LinearSchedule(learning_rate, learning_rate / 100, num_updates)),
-        baseline=baseline, gamma=gamma, standardise_advantages=True,
+        baseline=baseline, gamma=gamma, standardise_advantages=baseline == 'value',
     )  # fmt: skip
     agent.initialize()
     queue = EpisodeQueue(agent.collect_data_spec, num_envs)

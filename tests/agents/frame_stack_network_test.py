@@ -150,3 +150,15 @@ def test_the_convolutions_see_the_frames_as_channels(height, width):
     q_values, _ = network(tf.constant(stack))
     assert np.abs(q_values[0] - q_values[1]).max() > 1e-4
     assert network.trainable_variables[0].shape == (8, 8, 4, 32)
+
+
+def test_a_copy_for_use_sees_the_very_same_in_bfloat16():
+    """Weights that are cast once give what weights that are cast at every call give."""
+    spec = tensor_spec.BoundedTensorSpec([4, 84, 84], tf.uint8, 0, 255)
+    network = q_network.DuelingQNetwork(spec, ACTION, torsos.conv_torso, (8,), 'mixed_bfloat16')
+    network.create_variables()
+    copy = network.copy_for_use('Copy')
+    for a, b in zip(copy.variables, network.variables, strict=True):
+        a.assign(tf.cast(b, a.dtype))
+    frames = np.random.default_rng(0).integers(0, 256, [16, 4, 84, 84], np.uint8)
+    np.testing.assert_array_equal(copy(frames)[0], network(frames)[0])

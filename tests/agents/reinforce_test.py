@@ -148,9 +148,12 @@ def episodes(draw):
 def test_padding_changes_nothing(made, pad, baseline):
     values = np.linspace(-1, 1, 10) if baseline == 'value' else None
     agent, _ = make(np.random.default_rng(0).normal(size=(10, 2)), values, baseline=baseline)
-    tight, _ = agent.gradients(batch(*made))
-    loose, _ = agent.gradients(batch(*made, pad=pad))
+    tight, tight_gradients = agent.gradients(batch(*made))
+    loose, loose_gradients = agent.gradients(batch(*made, pad=pad))
     np.testing.assert_allclose(tight.loss, loose.loss, rtol=1e-5, atol=1e-6)
+    for one, other in zip(tight_gradients, loose_gradients, strict=True):
+        dense = (tf.convert_to_tensor(g).numpy() for g in (one, other))
+        np.testing.assert_allclose(*dense, rtol=1e-4, atol=1e-6)
 
 
 def test_the_baselines_by_hand():
@@ -270,6 +273,7 @@ def test_a_train_step_makes_a_rewarded_action_likelier():
         (dict(entropy_coefficient=-1.0), 'entropy_coefficient = -1.0'),
         (dict(value_coefficient=0.0), 'value_coefficient = 0.0'),
         (dict(gradient_clip_norm=0.0), 'gradient_clip_norm = 0.0'),
+        (dict(standardise_advantages=True), "belongs to baseline 'value'"),
     ],
 )
 def test_impossible_agents_are_refused(kwargs, message):

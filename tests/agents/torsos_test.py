@@ -57,9 +57,11 @@ def test_what_convolutions_cannot_take_is_refused(spec, layers, message):
         torsos.conv_torso(spec, **({} if layers is None else {'layers': layers}))
 
 
-def test_a_compute_dtype_is_known_or_refused():
+def test_a_compute_dtype_is_known_or_refused(monkeypatch):
     assert torsos.training_policy('float32') == 'float32'
     assert torsos.training_policy('bfloat16') == 'mixed_bfloat16'
-    assert torsos.training_policy('auto') in ('float32', 'mixed_bfloat16')
+    for native, policy in ((True, 'mixed_bfloat16'), (False, 'float32')):
+        monkeypatch.setattr(torsos, '_multiplies_in_bfloat16', lambda native=native: native)
+        assert torsos.training_policy('auto') == policy
     with pytest.raises(errors.ConfigError, match="compute_dtype = 'half'"):
         torsos.training_policy('half')

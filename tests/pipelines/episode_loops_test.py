@@ -15,11 +15,16 @@ FIRST, MID, LAST = (int(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.Step
 
 
 class _Fails(gym.Env):
-    """The reward of the third step of its second episode is no number."""
+    """The reward of the third step of its second episode is no number; some wait for others."""
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (1,))
     action_space = gym.spaces.Discrete(2)
     episodes = 0
+    made = 0
+
+    def __init__(self):
+        self.number = _Fails.made
+        _Fails.made += 1
 
     def reset(self, *, seed=None, options=None):
         self.episodes, self.steps = self.episodes + 1, 0
@@ -28,7 +33,14 @@ class _Fails(gym.Env):
     def step(self, action):
         self.steps += 1
         bad = self.episodes == 2 and self.steps == 3
-        return np.zeros(1, np.float32), np.nan if bad else 1.0, self.steps == 4, False, {}
+        long = self.episodes == 1 and self.number == 1
+        return (
+            np.zeros(1, np.float32),
+            np.nan if bad else 1.0,
+            self.steps == 4 + 3 * long,
+            False,
+            {},
+        )
 
 
 gym.register('Fails-v0', _Fails)
@@ -78,12 +90,13 @@ def test_a_batch_is_one_whole_episode_of_each_environment():
 
 
 def test_a_reward_that_is_no_number_names_its_episode_and_step():
-    env, policy, queue = make('Fails-v0', 1)
-    statistics = rollout.EpisodeStatistics(1)
+    """The first environment waits three steps for the second one in the first batch."""
+    env, policy, queue = make('Fails-v0', 2)
+    statistics = rollout.EpisodeStatistics(2)
     env_steps = tf.Variable(0, dtype=tf.int64)
     collector = episode_loops.EpisodeCollector(env, policy, queue, statistics, env_steps)
     with queue:
         collector.run(0)
-        with pytest.raises(UserError, match='reward nan in episode 2 at its step 3'):
+        with pytest.raises(UserError, match='reward nan in episode 3 at its step 3'):
             collector.run()
-    assert int(env_steps) == 4
+    assert int(env_steps) == 4 + 7

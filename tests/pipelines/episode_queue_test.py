@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -36,10 +38,25 @@ def test_every_episode_comes_out_once_whole_and_in_order(lengths_of_batches):
                 assert not padded[len(rows) :].any()
 
 
-def test_a_queue_that_runs_dry_says_so():
-    with EpisodeQueue(SPEC, 2, stall_timeout_seconds=0.2) as queue:
-        queue.put([np.zeros((4, queue.codec.row_bytes), np.uint8)])
-        with pytest.raises(StopIteration):
-            next(queue.batches())
-        assert isinstance(queue.stalled('sampling'), UserError)
-        assert 'a batch needs 2' in str(queue.stalled('sampling'))
+def test_a_batch_that_was_not_put_in_is_refused_at_once():
+    with EpisodeQueue(SPEC, 2) as queue:
+        episode = np.zeros((4, queue.codec.row_bytes), np.uint8)
+        queue.put([episode])
+        with pytest.raises(UserError, match='a batch needs 2 episodes and 1 were put in'):
+            queue.take()
+        queue.put([episode])
+        queue.take()
+        assert next(queue.batches()).shape[0] == 2
+
+
+def test_any_time_may_pass_between_two_batches():
+    with EpisodeQueue(SPEC, 1, stall_timeout_seconds=0.2) as queue:
+        batches = queue.batches()
+        for _ in range(2):
+            queue.put([np.zeros((4, queue.codec.row_bytes), np.uint8)])
+            assert next(batches).shape[:2] == (1, 4)
+            time.sleep(0.6)
+
+
+def test_an_empty_queue_has_no_observations():
+    assert EpisodeQueue(SPEC, 1).newest_observations(5).shape == (0, 3)

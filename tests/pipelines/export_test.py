@@ -27,7 +27,8 @@ def export_random_policy(directory, env_name='CartPole-v1'):
     network.create_variables()
     policy = policies.GreedyQPolicy(ts.time_step_spec(spec), action_spec, network)
     observations = tensor_spec.sample_spec_nest(spec, outer_dims=[50]).numpy()
-    with export.proven_export(policy, directory, {'env_name': env_name}, observations):
+    exports = {directory.name: export.Export(policy, observations)}
+    with export.proven_exports(directory.parent, exports, {'env_name': env_name}):
         assert not directory.exists()  # until it is proven
     return policy, observations
 
@@ -52,7 +53,7 @@ def test_the_proof_fails_where_the_policy_is_another_and_the_old_one_stays(tmp_p
     before = sorted((p.name, p.stat().st_mtime_ns) for p in directory.iterdir())
     with (
         pytest.raises(RuntimeError, match='failed its proof'),
-        export.proven_export(policy, directory, {}, observations),
+        export.proven_exports(tmp_path, {'policy': export.Export(policy, observations)}, {}),
     ):
         stored = dict(np.load(tmp_path / 'policy.tmp' / 'proof.npz'))
         stored['live_q_values'][7] = stored['live_q_values'][7, ::-1] + 1e-3

@@ -3,13 +3,15 @@
 import csv
 import json
 import pathlib
+import subprocess
+import sys
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import evaluate, train_reinforce
+from pipelines import evaluate, report, train_reinforce
 
 SMALL = {
     'train_reinforce.num_episodes': 48,
@@ -69,8 +71,70 @@ def test_the_stochastic_policy_draws_by_its_probabilities(tmp_path):
     assert abs(share - wanted) < 4 * np.sqrt(0.25 / 20_000)
     greedy = tf.saved_model.load(str(tmp_path / 'policy')).signatures['act']
     assert len(set(greedy(observation=tf.zeros([100, 4]))['action'].numpy())) == 1
-    flags = ['driver', f'--policy_dir={tmp_path / "policy_stochastic"}', '--episodes=3']
-    assert evaluate.main(flags) == 0
+    again = tf.saved_model.load(str(tmp_path / 'policy_stochastic')).signatures['act']
+    other = again(observation=tf.zeros([20_000, 4]))
+    assert (other['action'].numpy() != out['action'].numpy()).any()  # no seed baked in
+    for name in ('policy', 'policy_stochastic'):
+        flags = ['driver', f'--policy_dir={tmp_path / name}', '--episodes=3', '--epsilon=0.1']
+        assert evaluate.main([*flags, f'--video={tmp_path / "play.gif"}']) == 0
+
+
+@pytest.mark.slow
+def test_continuous_actions_are_filmed_and_never_uniformly_random(tmp_path, capsys):
+    few = dict(
+        train_reinforce__num_episodes=4, train_reinforce__num_envs=2,
+        train_reinforce__video_interval_episodes=2,
+    )  # fmt: skip
+    assert train_reinforce.main(arguments(tmp_path, 'configs/reinforce_pendulum.gin', **few)) == 0
+    assert len(list((tmp_path / 'videos').glob('*.gif'))) == 3
+    flags = ['driver', f'--policy_dir={tmp_path / "policy"}', '--episodes=2', '--epsilon=0.1']
+    assert evaluate.main(flags) == 2
+    assert 'random actions need discrete ones' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_that_dies_while_it_finishes_finishes_the_next_time(tmp_path, monkeypatch):
+    write = report.write
+
+    def die(finished):
+        monkeypatch.setattr(report, 'write', write)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, 'write', die)
+    assert train_reinforce.main(arguments(tmp_path)) == 130
+    assert train_reinforce.main(arguments(tmp_path)) == 0
+    assert read(tmp_path, 'policy/export_report.json')['proven']
+    assert read(tmp_path, 'summary.json')['train_steps'] == 12
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(tmp_path):
+    flags = arguments(tmp_path, train_reinforce__num_episodes=4_000)[1:]
+    command = [sys.executable, '-m', 'pipelines.train_reinforce', *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if ' 48 episodes: ' in line:
+            process.kill()
+            break
+    process.wait()
+    done = subprocess.run(
+        [*command, '--gin_bindings=train_reinforce.num_episodes=96'], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and 'going on from' in done.stdout, done.stderr
+    summary = read(tmp_path, 'summary.json')
+    assert summary['episodes'] >= 96 and summary['train_steps_per_episode'] == 1 / 4
+
+
+@pytest.mark.slow
+def test_an_atari_game_trains_and_says_that_it_exports_no_raw_policy(tmp_path, capsys):
+    few = dict(
+        train_reinforce__env_name="'ALE/SpaceInvaders-v5'", train_reinforce__num_episodes=2,
+        train_reinforce__num_envs=2, train_reinforce__num_eval_episodes=1,
+        train_reinforce__num_selection_episodes=1, atari__max_frames_per_episode=400,
+        atari__frame_height=21, atari__frame_width=16,
+    )  # fmt: skip
+    assert train_reinforce.main(arguments(tmp_path, **few)) == 0
+    assert 'no policy_raw/: it takes a Q-network' in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -148,10 +212,7 @@ def test_nan_rewards_stop_with_the_checkpoint_kept(tmp_path, capsys):
         ),
         (
             'reinforce_cartpole',
-            {
-                'train_reinforce__env_name': "'Pendulum-v1'",
-                'make_actor_critic_network__policy': "'categorical'",
-            },
+            dict(train_reinforce__env_name="'Pendulum-v1'"),
             'actions are continuous',
         ),
         (
@@ -164,6 +225,7 @@ def test_nan_rewards_stop_with_the_checkpoint_kept(tmp_path, capsys):
         ('reinforce_cartpole', dict(train_reinforce__gamma=1.5), 'gamma = 1.5'),
         ('reinforce_cartpole', dict(train_reinforce__num_episodes=0), 'num_episodes = 0'),
         ('reinforce_cartpole', dict(mlp_torso__unit='(3,)'), 'did you mean units'),
+        ('reinforce_lqr', dict(train_reinforce__video_interval_episodes=5), 'render'),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, capsys, gin_file, bindings, message):

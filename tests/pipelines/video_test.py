@@ -47,4 +47,4 @@ def test_the_names_of_actions_are_drawn():
 
 def test_eighteen_actions_fit():
     image = picture({'q_values': np.linspace(-1, 1, 18)}, 17)
-    assert chosen_pixels(image[380:]) > 20
+    assert image.shape[0] > 420 and chosen_pixels(image[-40:]) > 20

@@ -1,0 +1,59 @@
+"""REINFORCE against known optima: the regulator's gain, and the bandit's target.
+
+    python -m benchmarks.reinforce_optima --root_dir=runs/optima
+
+configs/reinforce_lqr.gin: the exported policy's gain beside the analytic one, five seeds.
+configs/reinforce_gaussian_bandit.gin (S7): mu and sigma, ten seeds. Exits 1 where a gain is
+more than 5 % off, mu more than 0.05 from the target, or sigma 0.05 or more.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+import tensorflow as tf
+from absl import app, flags
+
+from envs import linear_quadratic
+
+_ROOT_DIR = flags.DEFINE_string('root_dir', 'runs/optima', 'Where the runs are kept.')
+_LQR_SEEDS = flags.DEFINE_integer('lqr_seeds', 5, 'Runs of the regulator.')
+_BANDIT_SEEDS = flags.DEFINE_integer('bandit_seeds', 10, 'Runs of the bandit.')
+
+_GAMMA, _TARGET = 0.95, 4.0
+
+
+def _outputs(config: str, seed: int, observation: list[list[float]]) -> dict[str, tf.Tensor]:
+    """What the exported policy of that run gives; the run is made where it is missing."""
+    directory = pathlib.Path(_ROOT_DIR.value) / f'{config}_{seed}'
+    subprocess.run(
+        [sys.executable, '-m', 'pipelines.train_reinforce', f'--root_dir={directory}',
+         f'--seed={seed}', f'--gin_file=configs/{config}.gin'],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    act = tf.saved_model.load(str(directory / 'policy')).signatures['act']
+    return act(observation=tf.constant(observation))
+
+
+def main(_) -> None:
+    """Trains what is missing, prints two tables and judges."""
+    best, failed = linear_quadratic.solve(_GAMMA).gain, False
+    print(f'| regulator, seed | gain (analytic: {best:.4f}) | off by |\n|---|---|---|')
+    for seed in range(_LQR_SEEDS.value):
+        mu = _outputs('reinforce_lqr', seed, [[-1.0], [1.0]])['mu']
+        gain = float(mu[0, 0] - mu[1, 0]) / 2
+        failed |= abs(gain / best - 1) > 0.05
+        print(f'| {seed} | {gain:.4f} | {gain / best - 1:+.1%} |', flush=True)
+    print(f'\n| bandit, seed | mu (target: {_TARGET:g}) | sigma |\n|---|---|---|')
+    for seed in range(_BANDIT_SEEDS.value):
+        outputs = _outputs('reinforce_gaussian_bandit', seed, [[1.0]])
+        mu, sigma = float(outputs['mu'][0, 0]), float(outputs['sigma'][0, 0])
+        failed |= abs(mu - _TARGET) > 0.05 or sigma >= 0.05
+        print(f'| {seed} | {mu:.3f} | {sigma:.4f} |', flush=True)
+    sys.exit(failed)
+
+
+if __name__ == '__main__':
+    app.run(main)
