@@ -4,9 +4,10 @@
 
 Against Stable-Baselines3, the same work: DQN, Nature network, batch 32, gradient norm 10,
 one train step of one minibatch per 4 agent steps, sticky actions, skip 4. Ours runs in
-bfloat16 and in float32; the peer, in float32, with 1 environment and with 8 in its own
-process or in others, and its fastest form is what we compare with. Against the tutorial's code: dueling Double DQN, its network,
-105x80x4, one train step per agent step. Exits 1 below a goal.
+bfloat16 and in float32; the peer, in float32, with 1 environment and with 8, in its own
+process or in others, and its fastest form is what we compare with. Against the tutorial's
+code: dueling Double DQN, its network, 105x80x4, one train step per agent step. Exits 1
+below a goal.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ def main(_) -> None:
     )
     mine, mine_in_float32, its = (medians[name] for name in tutorial)
     print(
-        f"\n{mine / its:.1f} times the tutorial's code, {mine_in_float32 / its:.1f} times in float32 "
-        f'(goal: {_TUTORIAL_GOAL.value:g} times)'
+        f"\n{mine / its:.1f} times the tutorial's code, {mine_in_float32 / its:.1f} times in "
+        f'float32 (goal: {_TUTORIAL_GOAL.value:g} times)'
     )
     sys.exit(to_sb3 < _SB3_GOAL.value or mine / its < _TUTORIAL_GOAL.value)
 
