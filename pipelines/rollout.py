@@ -67,7 +67,11 @@ class Rollout:
                     tf.math.count_nonzero(time_step.step_type != ts.StepType.LAST)
                 )
             go_on, time_step = self._step_in_graph(step)
-            return i + 1, go_on, time_step, step.state
+            # A loaded policy does not know how many environments it plays in.
+            state = tf.nest.map_structure(
+                lambda new, old: tf.ensure_shape(new, old.shape), step.state, policy_state
+            )
+            return i + 1, go_on, time_step, state
 
         _, _, time_step, policy_state = tf.while_loop(
             lambda i, go_on, *_: (i < num_vector_steps) & go_on,

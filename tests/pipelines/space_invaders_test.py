@@ -80,6 +80,8 @@ def test_an_exported_policy_is_evaluated_as_it_was_trained(run_dir, tmp_path, ca
     flags = ['driver', f'--policy_dir={run_dir / "policy"}', '--episodes=2', '--epsilon=0.01']
     assert evaluate.main([*flags, f'--json={report}', f'--video={video}']) == 0
     assert len(json.loads(report.read_text())['returns']) == 2
+    assert evaluate.main([*flags, '--episodes=1', f'--json={report}']) == 0
+    assert len(json.loads(report.read_text())['returns']) == 1
     with Image.open(video) as image:
         assert image.n_frames == 201  # the limit of 200 agent steps is the card's
     assert evaluate.main([*flags[:1], f'--policy_dir={run_dir / "policy_raw"}']) == 2
