@@ -28,7 +28,7 @@ import tensorflow as tf
 from absl import app, flags
 from scipy import stats
 
-from agents import reinforce
+from agents import actor_critic_network, reinforce, schedules  # noqa: F401, for gin
 from envs import suite
 from pipelines import cli, episode_loops, rollout, train_reinforce
 from pipelines.episode_queue import EpisodeQueue

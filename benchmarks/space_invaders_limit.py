@@ -19,7 +19,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import app, flags
 
-from agents import n_step
+from agents import ddqn, n_step, q_network, schedules, torsos  # noqa: F401, for gin
 from benchmarks import speed
 from envs import suite
 from pipelines import cli, loops, rollout, train_ddqn
