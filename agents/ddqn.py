@@ -115,14 +115,16 @@ class QLearningAgent(tf_agent.TFAgent):
         self._epsilon_schedule = epsilon
         self._env_steps = env_steps
         acting, collecting = q_network, self._acting_q_network
+        targeting = self._target_q_network
         if frame_stack:
             stacked = frame_stack_network.FrameStackNetwork
             acting = stacked(time_step_spec.observation, q_network)
-            collecting = stacked(time_step_spec.observation, self._acting_q_network)
+            collecting = stacked(time_step_spec.observation, collecting)
+            targeting = stacked(time_step_spec.observation, targeting)
         super().__init__(
             time_step_spec,
             action_spec,
-            policy=policies.GreedyQPolicy(time_step_spec, action_spec, acting),
+            policy=policies.ValuedQPolicy(time_step_spec, action_spec, acting, targeting),
             collect_policy=policies.EpsilonGreedyQPolicy(
                 time_step_spec, action_spec, collecting, self.epsilon
             ),

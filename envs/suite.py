@@ -36,6 +36,7 @@ if 'Taxi-v3' not in gym.registry:
 
 gym.register('GaussianBandit-v0', 'envs.gaussian_bandit:GaussianBandit', max_episode_steps=1)
 gym.register('LinearQuadratic-v0', 'envs.linear_quadratic:LinearQuadratic', max_episode_steps=50)
+gym.register('BlindCliffwalk-v0', 'envs.blind_cliffwalk:BlindCliffwalk', max_episode_steps=1_000)
 
 # For ids that set none: a policy may run in circles, and its evaluation must end.
 _DEFAULT_TIME_LIMIT_ENV_STEPS = 1_000

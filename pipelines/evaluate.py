@@ -74,9 +74,14 @@ def _main() -> None:
     env = suite.load(env_name, num_envs, training_wrappers=(), options=options)
     policy.check_fits(env)
     evaluator = rollout.Evaluator(
-        env, policy.action, policy.get_initial_state(num_envs), _EPSILON.value
+        env,
+        policy.action,
+        policy.get_initial_state(num_envs),
+        _EPSILON.value,
+        policy.card.get('gamma'),
     )
     returns = evaluator(_EPISODES.value, _SEED.value)
+    values = evaluator.overestimation
 
     report = {
         'policy_dir': _POLICY_DIR.value,
@@ -85,6 +90,7 @@ def _main() -> None:
         'seed': _SEED.value,
         'epsilon': _EPSILON.value,
         **statistics(returns),
+        'overestimation': values.known() if values else None,
         'returns': returns.tolist(),
     }
     try:
@@ -97,6 +103,8 @@ def _main() -> None:
         f'(95 % interval {low:.2f} to {high:.2f}), median {report["median"]:.2f}, '
         f'min {report["min"]:.2f}, max {report["max"]:.2f}\nevery return is in {json_path}'
     )
+    if values:
+        print(f'discounted, the policy expected {values.in_words()}')
     if _VIDEO.value:
         _film(policy, env_name, options, pathlib.Path(_VIDEO.value))
 

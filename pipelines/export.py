@@ -229,9 +229,12 @@ class LoadedPolicy:
         return tf.zeros([batch_size, *spec['shape']], spec['dtype']) if spec else ()
 
     def action(self, time_step: ts.TimeStep, policy_state=()) -> policy_step.PolicyStep:
-        """Greedy actions for a batch, through the signature `act`."""
+        """Acts on a batch, through the signature `act`; a Q-network's `value` is in the info."""
         outputs, policy_state = self.outputs(time_step, policy_state)
-        return policy_step.PolicyStep(outputs['action'], policy_state)
+        info: tuple | dict = ()
+        if 'q_values' in outputs:
+            info = {'value': tf.reduce_max(outputs['q_values'], axis=1)}
+        return policy_step.PolicyStep(outputs['action'], policy_state, info)
 
     def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
         """(what `act` gives, by name; the next policy state)."""

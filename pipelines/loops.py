@@ -21,6 +21,7 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from agents import n_step
+from agents.prioritisation import Prioritisation
 from pipelines import cli
 from pipelines import replay as replay_lib
 from pipelines.cli import UserError
@@ -88,6 +89,7 @@ class Learner:
         max_train_steps: int,
         num_frames: int | None,
         fuse: bool,
+        prioritisation: Prioritisation | None = None,
     ):
         """Prepares the loop; nothing is sampled or traced yet.
 
@@ -100,8 +102,11 @@ class Learner:
           max_train_steps: how many minibatches are made of one sample.
           num_frames: stacked in an observation; None where observations are single.
           fuse: whether XLA compiles the loop over the minibatches.
+          prioritisation: weighs what a prioritised replay gave, and renews its priorities
+            after the last train step of a call.
         """
         self._agent, self._replay, self._num_frames = agent, replay, num_frames
+        self._prioritisation = prioritisation
         self.plan = dict(
             lead=replay.lead_rows,
             n=n,
@@ -128,9 +133,10 @@ class Learner:
         try:
             # XLA announces its first compilation on file descriptor 2.
             with cli.quiet_native_stderr() if first_call else contextlib.nullcontext():
-                loss, mean_q = self._train(tf.constant(num_train_steps))
+                loss, mean_q, highest = self._train(tf.constant(num_train_steps))
         except tf.errors.OutOfRangeError as e:
             raise self._replay.stalled('sampling') from e
+        self._replay.note_priority(float(highest))
         return {'loss': float(loss), 'mean_q': float(mean_q)}
 
     def train_on(self, blocks, plan: n_step.MinibatchPlan, num_train_steps: int) -> None:
@@ -140,24 +146,42 @@ class Learner:
     def _sample_and_train(self, num_train_steps):
         sample = next(self._samples)
         blocks = self._replay.codec.decode(sample.data)
-        return self._train_each(
-            blocks, n_step.plan_minibatches(blocks, **self.plan), num_train_steps
+        plan = n_step.plan_minibatches(blocks, **self.plan)
+        if self._prioritisation is None:
+            loss, mean_q, _ = self._train_each(blocks, plan, num_train_steps)
+            return loss, mean_q, tf.constant(0.0)
+        keys, probabilities, num_items = (
+            tf.gather(of_item, plan.block)  # [U, B]
+            for of_item in (sample.info.key, sample.info.probability, sample.info.table_size)
         )
+        weights = self._prioritisation.weights(probabilities, num_items)
+        loss, mean_q, td_errors = self._train_each(blocks, plan, num_train_steps, weights)
+        highest = self._replay.update_priorities(
+            tf.reshape(keys[:num_train_steps], [-1]),
+            tf.reshape(self._prioritisation.priorities(td_errors[:num_train_steps]), [-1]),
+        )
+        return loss, mean_q, highest
 
-    def _loop(self, blocks, plan, num_train_steps):
-        def body(i, loss, mean_q):
+    def _loop(self, blocks, plan, num_train_steps, weights=None):
+        def body(i, loss, mean_q, td_errors):
             this = tf.nest.map_structure(lambda t: t[i], plan)
-            info = self._agent.train(n_step.minibatch(blocks, this, self._num_frames))
-            return i + 1, loss + info.loss, mean_q + info.extra.mean_q
+            minibatch = n_step.minibatch(blocks, this, self._num_frames)
+            if weights is None:
+                info = self._agent.train(minibatch)
+            else:
+                info = self._agent.train(minibatch, weights[i])
+                td_errors = td_errors.write(i, info.extra.td_error)
+            return i + 1, loss + info.loss, mean_q + info.extra.mean_q, td_errors
 
-        _, loss, mean_q = tf.while_loop(
+        rows = tf.TensorArray(tf.float32, self.plan['num_minibatches'], element_shape=[None])
+        _, loss, mean_q, td_errors = tf.while_loop(
             lambda i, *_: i < num_train_steps,
             body,
-            (tf.constant(0), tf.constant(0.0), tf.constant(0.0)),
+            (tf.constant(0), tf.constant(0.0), tf.constant(0.0), rows),
             parallel_iterations=1,
         )
         count = tf.cast(num_train_steps, tf.float32)
-        return loss / count, mean_q / count
+        return loss / count, mean_q / count, () if weights is None else td_errors.stack()  # [U, B]
 
 
 def side_by_side(collect: Callable[[], None], train: Callable[[], T]) -> T:

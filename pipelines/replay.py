@@ -1,6 +1,6 @@
 """Replay served by Reverb: table, writer and dataset in one object.
 
-This is the only importer of reverb. Every environment has a column of its own; a
+Every environment has a column of its own; a
 column is the stream of that environment's rows (see `row_codec`), episode after
 episode, each row stored once:
 
@@ -13,18 +13,16 @@ An item is a block of `transitions_per_item` rows that may start a transition, a
 them that their n-step returns look ahead into. Blocks share leads and tails with their
 neighbours, they do not copy them. A block may run over an episode's
 end; `agents.n_step` never lets a transition do so, and gives every transition of a
-block the same chance. With `transitions_per_item = 1` each transition is an item with
-a priority of its own, and LAST rows, which start no transition, get none.
+block the same chance. With `transitions_per_item = 1` each transition is an item, and LAST
+rows, which start no transition, are none.
 
-    spec      `table_signature`      what an item looks like
-    server    `Replay(...)`          holds the table, in this process
-    writer    `ReplayWriter`         from an address: collectors may live elsewhere
-    dataset   `replay_dataset`       from an address: learners may live elsewhere
+With priorities (Schaul et al. 2016) each transition is an item, sampled in proportion to
+its priority to the power `priority_exponent`; a new one has the highest priority there ever
+was. Priorities are not kept on disk: after a restart every transition counts as new.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import pathlib
 from collections.abc import Iterator
@@ -34,131 +32,22 @@ import numpy as np
 import psutil
 import reverb
 import tensorflow as tf
-from tf_agents.trajectories import time_step as ts
 
-from pipelines import cli
+from pipelines import cli, replay_client
 from pipelines.cli import UserError
 from pipelines.replay_log import ReplayLog
 from pipelines.row_codec import RowCodec
 
-_TABLE = 'transitions'
 # What Reverb keeps beside the rows, measured by benchmarks/replay_memory.py.
 _ITEM_BYTES = 760
 _CHUNK_BYTES = 750
 # A game's frames change little from one to the next: Space Invaders' take a tenth.
 _FRAME_COMPRESSION = 5
-# Reverb warns, line after line, where many more are unconfirmed.
-_ITEMS_IN_FLIGHT = 32
 _MIN_BLOCKS_PER_SAMPLE = 32
 
 
 class ReplayStalledError(UserError):
     """Sampling or inserting made no progress for the set time; says where it stands."""
-
-
-def table_signature(block_rows: int, row_bytes: int) -> tf.TensorSpec:
-    """The spec of an item: uint8 [block_rows, row_bytes]."""
-    return tf.TensorSpec([block_rows, row_bytes], tf.uint8, name='rows')
-
-
-def replay_dataset(
-    address: str, signature: tf.TensorSpec, items_per_sample: int, timeout_seconds: float
-) -> tf.data.Dataset:
-    """Endless samples of `items_per_sample` items each, from the server at `address`.
-
-    Returns:
-      A dataset of `reverb.ReplaySample`, `data` uint8 [items_per_sample, block_rows,
-      row_bytes]. It ends where nothing can be sampled for `timeout_seconds`.
-    """
-    dataset = reverb.TrajectoryDataset(
-        server_address=address,
-        table=_TABLE,
-        dtypes=signature.dtype,
-        shapes=signature.shape,
-        # One worker, at most two samples ahead: deeper prefetching gives staler batches.
-        max_in_flight_samples_per_worker=2 * items_per_sample,
-        num_workers_per_iterator=1,
-        rate_limiter_timeout_ms=int(1000 * timeout_seconds),
-    )
-    return dataset.batch(items_per_sample, drop_remainder=True)
-
-
-class ReplayWriter:
-    """Appends vector steps and makes items of them, on the server at `address`."""
-
-    def __init__(
-        self,
-        address: str,
-        num_envs: int,
-        lead_rows: int,
-        transitions_per_item: int,
-        tail_rows: int,
-        rows_per_chunk: int,
-        timeout_seconds: float,
-    ):
-        self._columns = [f'env_{i}' for i in range(num_envs)]
-        self._lead, self._starts = lead_rows, transitions_per_item
-        self._block = transitions_per_item + tail_rows
-        self._rows_per_chunk = rows_per_chunk
-        self._timeout_ms = int(1000 * timeout_seconds)
-        # A block waits for the next one's start and for the chunk of its last row.
-        keep = lead_rows + self._block + transitions_per_item + rows_per_chunk
-        self._writer = reverb.Client(address).trajectory_writer(num_keep_alive_refs=keep)
-        for column in self._columns:
-            self._writer.configure(
-                (column,), num_keep_alive_refs=keep, max_chunk_length=rows_per_chunk
-            )
-        self._step_types: collections.deque[np.ndarray] = collections.deque(maxlen=keep)
-        self._appended = 0  # vector steps
-        self._next_start = lead_rows  # of the first block that is no item yet
-
-    def append(self, rows: np.ndarray, step_type: np.ndarray) -> None:
-        """Appends one vector step, and creates the items whose chunks are now whole.
-
-        Args:
-          rows: uint8 [num_envs, row_bytes].
-          step_type: int32 [num_envs], the rows' own.
-
-        Raises:
-          reverb.DeadlineExceededError: the server takes nothing.
-        """
-        if self._appended == 0 and (step_type == ts.StepType.FIRST).all():
-            # Nothing was before: these lead rows are in no stack, which FIRST rows bound.
-            for _ in range(self._lead):
-                self._append_row(rows, step_type)
-        self._append_row(rows, step_type)
-        if self._appended % self._rows_per_chunk == 0:
-            self.flush()
-
-    def _append_row(self, rows, step_type):
-        self._writer.append(dict(zip(self._columns, rows, strict=True)))
-        self._step_types.append(step_type)
-        self._appended += 1
-
-    def flush(self) -> None:
-        """Creates the items whose blocks are whole, and waits until the table has them."""
-        created = 0
-        while self._next_start + self._block <= self._appended:
-            age = self._appended - self._next_start  # 1: the newest row
-            block = slice(-age - self._lead, self._block - age or None)
-            kinds, next_kinds = self._step_types[-age], self._step_types[1 - age]
-            starts = (kinds != ts.StepType.LAST) & (next_kinds != ts.StepType.FIRST)
-            history = self._writer.history
-            for column, is_start in zip(self._columns, starts, strict=True):
-                if self._starts > 1 or is_start:
-                    self._writer.create_item(
-                        _TABLE, priority=1.0, trajectory=history[column][block]
-                    )
-                    created += 1
-                    if created % _ITEMS_IN_FLIGHT == 0:
-                        self._writer.flush(timeout_ms=self._timeout_ms)
-            self._next_start += self._starts
-        if created:
-            self._writer.flush(timeout_ms=self._timeout_ms)
-
-    def close(self) -> None:
-        """Closes the stream."""
-        self._writer.close()
 
 
 def _available_memory() -> int:
@@ -186,6 +75,7 @@ class Replay:
         tail_rows: int,
         transitions_per_sample: int,
         log_dir: pathlib.Path,
+        priority_exponent: float | None = None,
         *,
         capacity_transitions: int = 50_000,
         transitions_per_item: int = 16,
@@ -202,9 +92,11 @@ class Replay:
           transitions_per_sample: how many transitions one sample is to hold at least,
             counting the rows that start none.
           log_dir: where every row is also kept on disk, for `restore`.
+          priority_exponent: >= 0, of prioritised sampling, which makes transitions_per_item
+            1; None for uniform sampling.
           capacity_transitions: rows that may start a transition, after which the oldest
             leave (the one LAST row of each episode counts too).
-          transitions_per_item: 16 is fast; 1 gives each transition a priority.
+          transitions_per_item: 16 is fast; 1 is what priorities need.
           rows_per_chunk: rows that are compressed and kept together.
           stall_timeout_seconds: without progress for so long, sampling and inserting
             raise `ReplayStalledError`.
@@ -219,12 +111,16 @@ class Replay:
         ):
             cli.check_count(f'Replay.{name}', value)
         cli.check_positive('Replay.stall_timeout_seconds', stall_timeout_seconds)
+        if priority_exponent is not None:
+            transitions_per_item = 1
         if capacity_transitions < transitions_per_item:
             raise UserError(
                 f'Replay.capacity_transitions = {capacity_transitions}: must be at least '
                 f'transitions_per_item = {transitions_per_item}'
             )
         self.codec = RowCodec(row_spec)
+        self._priority_exponent = priority_exponent
+        self._highest_priority = 1.0
         self.num_envs, self.lead_rows, self.tail_rows = num_envs, lead_rows, tail_rows
         self.transitions_per_item = transitions_per_item
         self.capacity_transitions = capacity_transitions
@@ -235,7 +131,7 @@ class Replay:
             self._items_per_sample = max(_MIN_BLOCKS_PER_SAMPLE, self._items_per_sample)
         self._timeout_seconds = stall_timeout_seconds
         self._block_rows = lead_rows + transitions_per_item + tail_rows
-        self._signature = table_signature(self._block_rows, self.codec.row_bytes)
+        self._signature = replay_client.table_signature(self._block_rows, self.codec.row_bytes)
         self._log_dir = log_dir
         self._check_memory()
 
@@ -251,9 +147,10 @@ class Replay:
     @property
     def description(self) -> str:
         """One line: what is kept, and what it takes."""
+        how = 'uniform' if self._priority_exponent is None else 'prioritised'
         return (
             f'replay: {self.capacity_transitions:,} transitions of {self.codec.row_bytes:,} bytes, '
-            f'{self.transitions_per_item} per item, about '
+            f'{self.transitions_per_item} per item, {how}, about '
             f'{max(1, round(self.expected_bytes / 2**20)):,} MiB of memory when full'
         )
 
@@ -270,8 +167,8 @@ class Replay:
     def __enter__(self) -> Replay:
         self._log = ReplayLog(self._log_dir, self.num_envs, self.codec.row_bytes)
         table = reverb.Table(
-            name=_TABLE,
-            sampler=reverb.selectors.Uniform(),
+            name=replay_client.TABLE,
+            sampler=self._sampler(),
             remover=reverb.selectors.Fifo(),
             max_size=self._items,
             rate_limiter=reverb.rate_limiters.MinSize(1),
@@ -280,7 +177,8 @@ class Replay:
         with cli.quiet_native_stderr():
             self._server = reverb.Server([table])
             self._table = table
-            self._writer = ReplayWriter(
+            self._tf_client = reverb.TFClient(self.address)
+            self._writer = replay_client.ReplayWriter(
                 self.address,
                 self.num_envs,
                 self.lead_rows,
@@ -290,6 +188,11 @@ class Replay:
                 self._timeout_seconds,
             )
         return self
+
+    def _sampler(self):
+        if self._priority_exponent is None:
+            return reverb.selectors.Uniform()
+        return reverb.selectors.Prioritized(self._priority_exponent)
 
     def __exit__(self, *exc_info) -> None:
         with cli.quiet_native_stderr(), contextlib.suppress(RuntimeError):
@@ -322,7 +225,8 @@ class Replay:
 
     def _insert(self, rows: np.ndarray):
         try:
-            self._writer.append(rows, self.codec.leaf(rows, 0))  # a Trajectory's step_type
+            step_type = self.codec.leaf(rows, 0)  # the first of a Trajectory's leaves
+            self._writer.append(rows, step_type, self._highest_priority)
         except reverb.DeadlineExceededError as e:
             raise self.stalled('inserting') from e
 
@@ -377,7 +281,7 @@ class Replay:
     def flush(self) -> None:
         """Waits until every whole item can be sampled."""
         try:
-            self._writer.flush()
+            self._writer.flush(self._highest_priority)
         except reverb.DeadlineExceededError as e:
             raise self.stalled('inserting') from e
 
@@ -390,10 +294,18 @@ class Replay:
         """
         with cli.quiet_native_stderr():
             return iter(
-                replay_dataset(
+                replay_client.replay_dataset(
                     self.address, self._signature, self._items_per_sample, self._timeout_seconds
                 )
             )
+
+    def update_priorities(self, keys: tf.Tensor, priorities: tf.Tensor) -> tf.Tensor:
+        """Within a graph: see `replay_client`. Give what it returns to `note_priority`."""
+        return replay_client.update_priorities(self._tf_client, keys, priorities)
+
+    def note_priority(self, highest: float) -> None:
+        """New transitions come in at least at this priority from now on."""
+        self._highest_priority = max(self._highest_priority, highest)
 
     def stalled(self, doing: str) -> ReplayStalledError:
         """The error that says what the table looked like when `doing` stood still."""

@@ -13,7 +13,7 @@ from agents.policies import GreedyQPolicy
 from agents.raw_screen_policy import RawScreenPolicy, ScreensToFrame
 from envs import suite
 from envs.gymnasium_env import GymnasiumEnv
-from pipelines import export, progress, reference, rollout, run_dir, video
+from pipelines import export, overestimation, progress, reference, rollout, run_dir, video
 
 _MAX_EVAL_ENVS = 100
 _NUM_SCREENS = 64
@@ -60,8 +60,11 @@ def write(finished: Finished) -> None:
     with export.proven_exports(root, exports, card) as loaded:
         policy = loaded['policy']
         episodes = finished.num_eval_episodes
-        evaluator = make_evaluator(env.name, policy, episodes, finished.eval_epsilon)
+        evaluator = make_evaluator(
+            env.name, policy, episodes, finished.eval_epsilon, finished.card['gamma']
+        )
         returns = evaluator(episodes, finished.eval_seed)
+        values = evaluator.overestimation
         if finished.film:
             recorder = video.Recorder(
                 env.name, options, policy.outputs, policy.get_initial_state(1),
@@ -79,16 +82,21 @@ def write(finished: Finished) -> None:
         **finished.summary,
         'eval_returns': returns.tolist(),
         'eval_mean': float(returns.mean()),
+        **({'overestimation': values.known()} if values else {}),
         'policy_dir': str(root / 'policy'),
     }
     run_dir.write_json(root / 'summary.json', summary)
-    print(_closing_words(summary, root, video.draws(env.name, options)))
+    print(_closing_words(summary, values, root, video.draws(env.name, options)))
 
 
-def make_evaluator(env_name: str, policy, num_episodes: int, epsilon: float) -> rollout.Evaluator:
+def make_evaluator(
+    env_name: str, policy, num_episodes: int, epsilon: float, gamma: float | None
+) -> rollout.Evaluator:
     """Evaluates `policy`, live or loaded, in environments of its own, as gin configures them."""
     env = suite.load(env_name, min(num_episodes, _MAX_EVAL_ENVS), training_wrappers=())
-    return rollout.Evaluator(env, policy.action, policy.get_initial_state(env.batch_size), epsilon)
+    return rollout.Evaluator(
+        env, policy.action, policy.get_initial_state(env.batch_size), epsilon, gamma
+    )
 
 
 def _raw_export(finished: Finished) -> dict[str, export.Export]:
@@ -117,7 +125,9 @@ def _random_screens(emulator, seed: int) -> np.ndarray:
     return np.stack(screens[::5])
 
 
-def _closing_words(summary: dict, root, draws: bool) -> str:
+def _closing_words(
+    summary: dict, values: overestimation.Overestimation | None, root, draws: bool
+) -> str:
     frames = summary['frames_per_env_step'] * summary['env_steps']
     rows = [
         ('environment', summary['env_name']),
@@ -129,6 +139,8 @@ def _closing_words(summary: dict, root, draws: bool) -> str:
         ('evaluation', f'{summary["eval_mean"]:.1f} over {len(summary["eval_returns"])} episodes'),
         ('policy', f'{summary["policy_dir"]} (reloaded and proven)'),
     ]
+    if values:
+        rows.insert(7, ('expected', values.in_words()))
     if frames != summary['env_steps']:
         rows.insert(3, ('frames', f'{frames:,}'))
     table = '\n'.join(f'  {name:<12} {value}' for name, value in rows)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from pipelines import overestimation
 from pipelines.cli import UserError
 
 ActionFn = Callable[..., policy_step.PolicyStep]  # (TimeStep, policy_state) -> PolicyStep
@@ -148,9 +149,26 @@ class Evaluator:
     short episodes).
     """
 
-    def __init__(self, env, action_fn: ActionFn, policy_state, epsilon: float = 0.0):
-        """`epsilon`: the share of steps that take a uniformly random, discrete action instead."""
-        self._env = env
+    def __init__(
+        self,
+        env,
+        action_fn: ActionFn,
+        policy_state,
+        epsilon: float = 0.0,
+        gamma: float | None = None,
+    ):
+        """Prepares the loop.
+
+        Args:
+          env: batched `GymnasiumEnv`.
+          action_fn: acts; where it tells in its info what `value` it expects, that is held
+            against what follows (see `overestimation`).
+          policy_state: nest of tensors [num_envs, ...].
+          epsilon: the share of steps that take a uniformly random, discrete action instead.
+          gamma: the discount of those values; None, they are not looked at.
+        """
+        self._env, self._gamma = env, gamma
+        self.overestimation: overestimation.Overestimation | None = None  # of the last call
         self._generator = tf.random.Generator.from_seed(0)
         if epsilon > 0.0 and not np.issubdtype(env.action_spec().dtype, np.integer):
             raise UserError(
@@ -184,18 +202,25 @@ class Evaluator:
         self._quota = [len(range(i, num_episodes, n)) for i in range(n)]
         self._open = sum(quota > 0 for quota in self._quota)
         self._running = np.zeros(n)
+        self._meter: overestimation.Meter | None = None
         self._generator.reset_from_seed(seed)
         self._rollout.reset(seed)
         while self._open:
             self._rollout.run(500)
+        if self._meter is not None:
+            self.overestimation = self._meter.read(np.array(self._quota))
         return np.array([self._returns[k % n][k // n] for k in range(num_episodes)])
 
     def _on_step(self, before, step, after) -> bool:
-        del before, step
-        self._running += self._env.raw_reward
-        for i in np.flatnonzero(after.step_type == ts.StepType.LAST):
+        if self._gamma is not None and step.info:
+            if self._meter is None:
+                self._meter = overestimation.Meter(self._env.batch_size, self._gamma)
+            self._meter.add(step.info, before, after)
+        # The step that follows LAST only starts an episode, but the values of LAST come with it.
+        for i in np.flatnonzero(before.step_type == ts.StepType.LAST):
             if len(self._returns[i]) < self._quota[i]:
                 self._returns[i].append(float(self._running[i]))
                 self._open -= len(self._returns[i]) == self._quota[i]
             self._running[i] = 0.0
+        self._running += self._env.raw_reward
         return self._open > 0

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import cli, progress, report, rollout, run_dir, video
+from pipelines import cli, overestimation, progress, report, rollout, run_dir, video
 from pipelines.cli import UserError
 
 Metrics = dict[str, float]
@@ -40,6 +40,7 @@ class Plan:
     num_eval_episodes: int
     num_selection_episodes: int
     eval_epsilon: float = 0.0
+    gamma: float | None = None  # of the values that evaluations are held against, where there are
     video_interval_episodes: int | None = None
 
     def __post_init__(self):
@@ -97,6 +98,7 @@ class Session:
         self._env, self._agent, self._agent_name = env, agent, agent_name
         self._exports, self._experience, self.env_steps = exports, experience, env_steps
         self._metric_names, self._gauges = tuple(metrics), dict(gauges or {})
+        self._values = overestimation.COLUMNS if agent.policy.info_spec else ()
         self.statistics = rollout.EpisodeStatistics(env.batch_size)
         self.notes: dict[str, Any] = {}  # the driver's own, kept in checkpoints
         self._best = {'eval_mean': float('-inf'), 'env_steps': 0, 'train_steps': 0}
@@ -131,7 +133,7 @@ class Session:
         start = self.count
         self._progress = progress.Progress(
             self._run.path,
-            progress.columns((*self._metric_names, *self._gauges)),
+            progress.columns((*self._metric_names, *self._gauges, *self._values)),
             self._plan.unit,
             self._plan.length,
             state.get('progress_bytes', 0),
@@ -215,10 +217,10 @@ class Session:
 
     def _after_turn(self):
         count, finished = self.count, not self._left()
-        evaluation: float | str = ''
+        evaluation: dict[str, float] = {}
         if self._cadences['eval'].due(count) or finished:
             evaluation = self._evaluate()
-        if self._cadences['log'].due(count) or evaluation != '' or finished:
+        if self._cadences['log'].due(count) or evaluation or finished:
             self._log(evaluation)
         if self._cadences['checkpoint'].due(count) and not finished:
             self._save_checkpoint()
@@ -226,13 +228,17 @@ class Session:
         if 'video' in self._cadences and self._cadences['video'].due(episodes):
             self._film(episodes)
 
-    def _evaluate(self) -> float:
-        """Plays with the agent's policy, and keeps its weights where none was better."""
+    def _evaluate(self) -> dict[str, float]:
+        """Plays with the agent's policy, and keeps its weights where none was better.
+
+        Returns:
+          Columns of progress.csv.
+        """
         episodes = self._plan.num_selection_episodes
         policy = self._agent.policy
         if self._evaluator is None:
             self._evaluator = report.make_evaluator(
-                self._env.name, policy, episodes, self._plan.eval_epsilon
+                self._env.name, policy, episodes, self._plan.eval_epsilon, self._plan.gamma
             )
         mean = float(self._evaluator(episodes, self.derived_seed('selection')).mean())
         if mean >= self._best['eval_mean']:
@@ -244,7 +250,8 @@ class Session:
             pairs = zip(self._exports['policy'].variables(), policy.variables(), strict=True)
             for best, online in pairs:
                 best.assign(online)
-        return mean
+        values = self._evaluator.overestimation
+        return {'eval_return_mean': mean} | (values.known() if values else {})
 
     def _film(self, num_episodes: int):
         if self._recorder is None:
@@ -258,19 +265,19 @@ class Session:
             )
         report.film(self._recorder, self._run.path, num_episodes, self.derived_seed('video'))
 
-    def _log(self, evaluation):
+    def _log(self, evaluation: dict[str, float]):
         count = int(self.env_steps)
         then, at = self._logged
         now = time.perf_counter()
         self._logged = (count, now)
         turns, self._metrics = self._metrics, []
         returns = self.statistics.last_returns
-        row = {
+        row: dict[str, Any] = {
             'env_steps': count,
             'train_steps': int(self._agent.train_step_counter),
             'episodes': self.statistics.num_episodes,
             'return_mean_100': float(np.mean(returns)) if returns else '',
-            'eval_return_mean': evaluation,
+            **dict.fromkeys(('eval_return_mean', *self._values), ''),
             'env_steps_per_second': (count - then) / (now - at),
             'wall_seconds': self._wall_seconds,
         }
@@ -279,6 +286,7 @@ class Session:
             summarise = np.max if name in self._maxima else np.mean
             row[name] = float(summarise(values)) if values else ''
         row |= {name: float(gauge()) for name, gauge in self._gauges.items()}
+        row |= evaluation
         self._progress.add(row)
 
     def _save_checkpoint(self):
@@ -320,6 +328,7 @@ class Session:
                     'env_steps': self._best['env_steps'],
                     'train_steps': self._best['train_steps'],
                     'selection_mean': self._best['eval_mean'],
+                    'gamma': self._plan.gamma,
                     'run_env_steps': int(self.env_steps),
                     'config': cli.operative_bindings(),
                 },

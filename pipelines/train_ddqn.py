@@ -10,7 +10,7 @@ Run again on the same --root_dir, it goes on where it was. The most useful bindi
     train_ddqn.num_env_steps = 50000            train_ddqn.dueling = True
     train_ddqn.num_envs = 16                    train_ddqn.target = 'none'|'soft'|'hard'
     train_ddqn.num_eval_episodes = 100          train_ddqn.n_step = 3
-    train_ddqn.train_steps_per_env_step = 1.0   train_ddqn.gamma = 0.99
+    train_ddqn.train_steps_per_env_step = 1.0   train_ddqn.prioritised = True
     mlp_torso.units = (64, 64)                  adam.learning_rate = 1e-3
     Replay.capacity_transitions = 50000         QLearningAgent.loss = 'huber'|'mse'
 """
@@ -40,7 +40,7 @@ def _main() -> None:
     if not _ROOT_DIR.value:
         raise cli.UserError('--root_dir is missing: where shall the run be kept?')
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
-    from agents import ddqn, q_network, schedules, torsos  # noqa: F401, registered with gin
+    from agents import ddqn, prioritisation, q_network, schedules, torsos  # noqa: F401, gin's
     from envs import suite  # noqa: F401
     from pipelines import replay, run_dir  # noqa: F401
 
@@ -92,7 +92,7 @@ def train_ddqn(
       target: 'none', 'soft' or 'hard'.
       n_step: rewards summed before bootstrapping.
       gamma: discount factor per environment step.
-      prioritised: must be False: proportional priorities are not built yet.
+      prioritised: sample transitions in proportion to their TD errors (see `Prioritisation`).
       batch_size: transitions per train step.
       train_steps_per_env_step: held exactly, counted from when training starts.
       max_train_steps_per_turn: collecting and training take turns of at most so many.
@@ -111,14 +111,13 @@ def train_ddqn(
     """
     import tensorflow as tf
 
+    from agents import prioritisation
     from envs import suite
     from pipelines import loops, session, video
     from pipelines.replay import Replay
 
     with cli.values_come_from_gin():
-        _check(
-            num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_replay_transitions
-        )
+        _check(num_env_steps, num_envs, n_step, gamma, batch_size, min_replay_transitions)
         plan = session.Plan(
             unit='env_steps',
             length=num_env_steps,
@@ -128,6 +127,7 @@ def train_ddqn(
             num_eval_episodes=num_eval_episodes,
             num_selection_episodes=num_selection_episodes,
             eval_epsilon=eval_epsilon,
+            gamma=gamma,
             video_interval_episodes=video_interval_episodes,
         )
         tf.keras.utils.set_random_seed(seed)
@@ -137,6 +137,7 @@ def train_ddqn(
         agent, best_policy = make_agent(
             env, env_steps, double, dueling, target, frame_stack, overlap
         )
+        priorities = prioritisation.Prioritisation(env_steps) if prioritised else None
         replay = Replay(
             agent.collect_data_spec,
             num_envs,
@@ -144,6 +145,7 @@ def train_ddqn(
             tail_rows=n_step,
             transitions_per_sample=turns.max_train_steps * batch_size,
             log_dir=run.path / 'replay',
+            priority_exponent=priorities.alpha if priorities else None,
         )
         if min_replay_transitions > replay.capacity_transitions:
             raise cli.UserError(
@@ -168,7 +170,7 @@ def train_ddqn(
             replay,
             env_steps,
             metrics=('loss', 'mean_q', 'max_policy_lag_train_steps'),
-            gauges={'epsilon': agent.epsilon},
+            gauges={'epsilon': agent.epsilon, **({'beta': priorities.beta} if priorities else {})},
         )
         training.start()
         if dtype_policy != 'float32':
@@ -187,6 +189,7 @@ def train_ddqn(
             max_train_steps=turns.max_train_steps,
             num_frames=frame_stack,
             fuse=fuse_train_steps,
+            prioritisation=priorities,
         )
         turn = loops.TakingTurns(
             collector,
@@ -216,7 +219,7 @@ def train_ddqn(
         )
 
 
-def _check(num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_replay_transitions):
+def _check(num_env_steps, num_envs, n_step, gamma, batch_size, min_replay_transitions):
     """Raises a UserError for a value that no run can have."""
     for name, value in (
         ('num_env_steps', num_env_steps),
@@ -232,10 +235,6 @@ def _check(num_env_steps, num_envs, n_step, gamma, prioritised, batch_size, min_
         raise cli.UserError(
             f'train_ddqn.min_replay_transitions = {min_replay_transitions}: training would never '
             f'start within num_env_steps = {num_env_steps}'
-        )
-    if prioritised:
-        raise cli.UserError(
-            'train_ddqn.prioritised = True: prioritised replay is not built yet; use False'
         )
 
 

@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import actor_critic_network, ddqn, q_network, reinforce, schedules, torsos
+from agents import (
+    actor_critic_network,
+    ddqn,
+    prioritisation,
+    q_network,
+    reinforce,
+    schedules,
+    torsos,
+)
 from envs import linear_quadratic, suite
 from pipelines import episode_loops, loops, rollout
 from pipelines.episode_queue import EpisodeQueue
@@ -69,7 +77,10 @@ def corridor_q_star():
     return q
 
 
-def train(tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_item=16, **agent):
+def train(
+    tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_item=16, alpha=None,
+    **agent,
+):  # fmt: skip
     """Trains for `turns` turns of 64 train steps; returns the agent."""
     tf.keras.utils.set_random_seed(0)
     env = suite.load(env_name, 8)
@@ -91,8 +102,9 @@ def train(tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_
         epsilon=epsilon, **agent,
     )  # fmt: skip
     learner_agent.initialize()
+    priorities = alpha and prioritisation.Prioritisation(env_steps, alpha=alpha, beta=1.0)
     with Replay(
-        learner_agent.collect_data_spec, 8, 0, n, 64 * 32, tmp_path / 'log',
+        learner_agent.collect_data_spec, 8, 0, n, 64 * 32, tmp_path / 'log', alpha,
         capacity_transitions=5_000, transitions_per_item=per_item, rows_per_chunk=per_item,
     ) as replay:  # fmt: skip
         statistics = rollout.EpisodeStatistics(8)
@@ -100,7 +112,7 @@ def train(tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_
         collector = loops.Collector(env, policy, replay, statistics, env_steps)
         learner = loops.Learner(
             learner_agent, replay, n=n, gamma=GAMMA, batch_size=32, max_train_steps=64,
-            num_frames=None, fuse=True,
+            num_frames=None, fuse=True, prioritisation=priorities,
         )  # fmt: skip
         collector.reset(seed=0)
         collector.run(60)
@@ -115,6 +127,7 @@ SWITCHES = [
     dict(double=False, target='hard', target_update_period_train_steps=50, loss='mse'),
     dict(double=True, target='soft', tau=0.05, loss='mse', dueling=True),
     dict(double=False, target='none', loss='huber', per_item=1),
+    dict(double=True, target='hard', target_update_period_train_steps=50, loss='huber', alpha=0.6),
 ]
 
 

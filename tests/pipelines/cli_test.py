@@ -67,7 +67,7 @@ BAD_TRAINING = {
     'train_ddqn.num_env_steps=-1': 'num_env_steps = -1',
     'train_ddqn.num_eval_episodes=0': 'num_eval_episodes = 0',
     'train_ddqn.min_replay_transitions=90000': 'min_replay_transitions = 90000',
-    'train_ddqn.prioritised=True': 'train_ddqn.prioritised = True',
+    'Prioritisation.alpha=0.5': 'used by nothing',
     'Replay.capacity_transitions=1000000000000': 'GiB are free',
     'adam.learning_rate=-1.0': 'adam.learning_rate = -1.0',
 }

@@ -8,11 +8,13 @@ import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from agents import n_step
 from pipelines import replay as replay_lib
+from pipelines import replay_client
 from pipelines.cli import UserError
 
 FIRST, MID, LAST = (int(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.StepType.LAST))
@@ -251,13 +253,13 @@ def test_a_writer_and_a_dataset_need_only_the_address(tmp_path):
     """A collector and a learner that were given nothing but where the server listens."""
     life = Life([3], 2)
     with make(tmp_path, 2, 2) as replay:
-        writer = replay_lib.ReplayWriter(replay.address, 2, 0, 4, 2, 4, timeout_seconds=20)
+        writer = replay_client.ReplayWriter(replay.address, 2, 0, 4, 2, 4, timeout_seconds=20)
         for _ in range(30):
             row = life.step()
             writer.append(replay.codec.encode(row), row.step_type)
         writer.flush()
-        signature = replay_lib.table_signature(4 + 2, replay.codec.row_bytes)
-        dataset = replay_lib.replay_dataset(replay.address, signature, 8, timeout_seconds=20)
+        signature = replay_client.table_signature(4 + 2, replay.codec.row_bytes)
+        dataset = replay_client.replay_dataset(replay.address, signature, 8, timeout_seconds=20)
         blocks = replay.codec.decode(next(iter(dataset)).data)
         writer.close()
         assert replay.num_transitions == 2 * 28
@@ -265,6 +267,60 @@ def test_a_writer_and_a_dataset_need_only_the_address(tmp_path):
     moments = blocks.observation.numpy()[..., 1:] - [0, BIG]
     step = np.diff(moments, axis=1)  # consecutive: the next time, or the next episode's start
     assert np.all((step == [0, 1]).all(-1) | (step == [1, -3]).all(-1))
+
+
+def in_graph(replay, keys, priorities):
+    renew = tf.function(replay.update_priorities, autograph=False)
+    return float(renew(tf.constant(keys, tf.uint64), tf.constant(priorities, tf.float32)))
+
+
+def test_priorities_are_sampled_by_the_law_of_alpha(tmp_path):
+    """Chi-squared against p^alpha / sum p^alpha (Schaul et al. 2016, equation 1)."""
+    alpha, count, draws = 0.6, 12, 24_000
+    with make(tmp_path, priority_exponent=alpha, transitions=200, rows_per_chunk=1) as replay:
+        fill(replay, Life([count], 1), count + 1)
+        assert replay.num_transitions == count
+        samples, keys = replay.samples(), {}
+        while len(keys) < count:
+            sample = next(samples)
+            rows = replay.codec.decode(sample.data)
+            times = rows.observation.numpy()[:, 0, 2] - BIG
+            keys |= dict(zip(times.tolist(), sample.info.key.numpy().tolist(), strict=True))
+        np.testing.assert_allclose(sample.info.priority, 1.0)  # new ones: the highest so far
+        priorities = np.linspace(0.1, 3.0, count)
+        highest = in_graph(replay, [keys[t] for t in range(count)], priorities)
+        assert highest == pytest.approx(3.0)
+        for _ in range(4):  # what was prefetched before
+            next(samples)
+        drawn = np.zeros(count)
+        law = priorities**alpha / (priorities**alpha).sum()
+        while drawn.sum() < draws:
+            sample = next(samples)
+            times = replay.codec.decode(sample.data).observation.numpy()[:, 0, 2] - BIG
+            drawn += np.bincount(times, minlength=count)
+            np.testing.assert_allclose(sample.info.probability, law[times], rtol=1e-5)
+            assert (sample.info.table_size.numpy() == count).all()
+    assert stats.chisquare(drawn, law * drawn.sum()).pvalue > 1e-4
+
+
+def test_new_transitions_come_at_the_highest_priority_there_ever_was(tmp_path):
+    with make(tmp_path, priority_exponent=1.0, transitions=64, rows_per_chunk=1) as replay:
+        life = Life([50], 1)
+        fill(replay, life, 3)
+        replay.note_priority(7.0)
+        replay.note_priority(2.0)
+        fill(replay, life, 1)
+        samples, seen = replay.samples(), {}
+        for _ in range(8):
+            sample = next(samples)
+            times = replay.codec.decode(sample.data).observation.numpy()[:, 0, 2] - BIG
+            seen |= dict(zip(times.tolist(), sample.info.priority.numpy().tolist(), strict=True))
+    assert seen == {0: 1.0, 1: 1.0, 2: 7.0}  # row 3 waits for its successor
+
+
+def test_priorities_are_of_single_transitions_whatever_the_items_would_be(tmp_path):
+    with make(tmp_path, priority_exponent=0.5, transitions_per_item=8) as replay:
+        assert replay.transitions_per_item == 1 and 'prioritised' in replay.description
 
 
 def test_newest_rows(tmp_path):

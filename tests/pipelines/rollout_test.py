@@ -98,6 +98,27 @@ def test_an_evaluation_repeats_with_its_seed():
     assert not np.array_equal(first, other)
 
 
+def test_an_evaluation_holds_values_against_what_followed():
+    """CartPole pays 1 a step, so that k steps from the fall the return is 1 + ... + gamma^(k-1)."""
+    gamma, claimed = 0.9, 7.0
+
+    def expecting(time_step, policy_state=()):
+        step = chase(time_step, policy_state)
+        return step._replace(info={'value': tf.fill(tf.shape(step.action), claimed)})
+
+    evaluate = rollout.Evaluator(suite.load('CartPole-v1', 3), expecting, (), gamma=gamma)
+    lengths = evaluate(8, 11).astype(int)
+    assert lengths.max() < 500  # none is cut
+    returns = [(1 - gamma**k) / (1 - gamma) for n in lengths for k in range(1, n + 1)]
+    found = evaluate.overestimation
+    assert abs(found.discounted_return_mean - np.mean(returns)) < 1e-4
+    assert abs(found.overestimation - (claimed - np.mean(returns))) < 1e-4
+    assert found.bootstrapped_share == 0.0 and found.value_mean == claimed
+    plain = rollout.Evaluator(suite.load('CartPole-v1', 3), chase, (), gamma=gamma)
+    plain(2, 0)
+    assert plain.overestimation is None
+
+
 def test_random_actions_come_for_their_share_of_evaluation_steps():
     """CartPole under `always left` ends within 11 steps; half-random play lasts longer."""
     env = suite.load('CartPole-v1', 16)

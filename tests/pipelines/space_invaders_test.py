@@ -161,6 +161,7 @@ def test_a_stopped_run_goes_on(tmp_path):
         {'train_ddqn.env_name': "'ALE/Pong-v5'", 'train_ddqn.dueling': False},
         {'atari.protocol': "'tutorial'", 'make_q_network.compute_dtype': "'float32'"},
         {'train_ddqn.overlap': False, 'train_ddqn.n_step': 1, 'Replay.transitions_per_item': 1},
+        {'train_ddqn.prioritised': True},
     ],
 )
 def test_other_games_and_switches_run_by_bindings_alone(tmp_path, bindings):
