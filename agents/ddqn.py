@@ -3,7 +3,8 @@
 Sources: Mnih et al. 2015 (DQN), van Hasselt, Guez and Silver 2016 (Double DQN), Wang
 et al. 2016 (dueling: the network's part), Sutton and Barto 2018 section 7 (n-step),
 Lillicrap et al. 2016 (soft target updates). Not here: reward or TD-error clipping
-(use the Huber loss), distributional heads.
+(use the Huber loss). Other targets and losses are subclasses: `categorical_q`,
+`munchausen`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ LOSSES = {
 class QLossExtra(NamedTuple):
     """What the loss knows beside its mean."""
 
-    td_error: tf.Tensor  # float32 [B], target minus Q(s, a)
+    td_error: tf.Tensor  # float32 [B], target minus Q(s, a): how wrong each row is
     mean_q: tf.Tensor  # float32 [], mean over the minibatch of Q(s, a)
 
 
@@ -164,20 +165,29 @@ class QLearningAgent(tf_agent.TFAgent):
         self._copy_to(self._target_q_network)
 
     def _copy_to(self, network):
-        for online, copy in zip(self._q_network.variables, network.variables, strict=True):
+        # What is not trained (the count of a noisy layer's draws) stays each network's own.
+        pairs = zip(self._q_network.trainable_variables, network.trainable_variables, strict=True)
+        for online, copy in pairs:
             if copy is not online:
                 copy.assign(tf.cast(online, copy.dtype))
 
-    def targets(self, transition: trajectory.Transition) -> tf.Tensor:
+    def targets(self, transition: trajectory.Transition, training: bool = False) -> tf.Tensor:
         """float32 [B]: y for each transition, with no gradient."""
         following = transition.next_time_step
-        next_q, _ = self._target_q_network(following.observation, following.step_type)  # [B, A]
-        chooser_q = next_q
-        if self._double and self._target != 'none':
-            chooser_q, _ = self._q_network(following.observation, following.step_type)
-        action = tf.argmax(chooser_q, axis=1)  # [B]
+        next_q, _ = self._target_q_network(
+            following.observation, following.step_type, training=training
+        )  # [B, A]
+        action = self._bootstrap_action(following, next_q, training)  # [B]
         bootstrap = tf.gather(next_q, action, axis=1, batch_dims=1)  # [B]
         return tf.stop_gradient(following.reward + following.discount * bootstrap)
+
+    def _bootstrap_action(self, following: ts.TimeStep, next_q: tf.Tensor, training: bool):
+        """int64 [B]: a*, where `next_q` [B, A] is Q(s', .; theta-)."""
+        if self._double and self._target != 'none':
+            next_q, _ = self._q_network(
+                following.observation, following.step_type, training=training
+            )
+        return tf.argmax(next_q, axis=1)
 
     def _loss(self, experience, weights=None, training=False):
         """Mean loss of a minibatch [B, ...]; `weights` float32 [B] multiply the rows' losses."""
@@ -186,7 +196,7 @@ class QLearningAgent(tf_agent.TFAgent):
             time_step.observation, time_step.step_type, training=training
         )  # [B, A]
         q_taken = tf.gather(q_values, action_step.action, axis=1, batch_dims=1)  # [B]
-        td_error = self.targets(experience) - q_taken  # [B]
+        td_error = self.targets(experience, training) - q_taken  # [B]
         losses = self._loss_fn_of_error(td_error)
         if weights is not None:
             losses *= weights
@@ -211,7 +221,11 @@ class QLearningAgent(tf_agent.TFAgent):
             due = tf.equal(self.train_step_counter % self._period, 0)
             tf.cond(due, lambda: (self._copy_to_target(), True)[1], lambda: True)
         elif self._target == 'soft':
-            pairs = zip(self._q_network.variables, self._target_q_network.variables, strict=True)
+            pairs = zip(
+                self._q_network.trainable_variables,
+                self._target_q_network.trainable_variables,
+                strict=True,
+            )
             for online, target in pairs:
                 target.assign_add(self._tau * (online - target))
 

@@ -20,6 +20,8 @@ from agents import action_distribution
 class GreedyQPolicy(tf_policy.TFPolicy):
     """argmax over actions of Q(s, a), the first one of equals."""
 
+    _training = False  # noisy layers give their means
+
     def __init__(
         self,
         time_step_spec: ts.TimeStep,
@@ -39,7 +41,9 @@ class GreedyQPolicy(tf_policy.TFPolicy):
 
     def q_values(self, time_step: ts.TimeStep, policy_state=()):
         """(float32 [B, A], the next policy state)."""
-        return self.q_network(time_step.observation, time_step.step_type, policy_state)
+        return self.q_network(
+            time_step.observation, time_step.step_type, policy_state, training=self._training
+        )
 
     def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
         """(`action` and all outputs of the Q-network by name, the next policy state)."""
@@ -94,7 +98,9 @@ class ValuedQPolicy(GreedyQPolicy):
 
 
 class EpsilonGreedyQPolicy(GreedyQPolicy):
-    """With probability epsilon a uniformly random action, else the greedy one."""
+    """With probability epsilon a uniformly random action, else the greedy one of a noisy draw."""
+
+    _training = True  # noisy layers, where there are any, explore
 
     def __init__(self, time_step_spec, action_spec, q_network, epsilon: Callable[[], tf.Tensor]):
         """`epsilon` is called at every step and returns a float32 scalar."""

@@ -2,8 +2,10 @@
 
 `PlainQNetwork` is a torso and a head. `DuelingQNetwork` splits the head into a value and
 an advantage stream (Wang et al. 2016, "Dueling network architectures for deep
-reinforcement learning", equation 9). Both share the torso's settings, so that dueling on
-or off is the only difference between two runs.
+reinforcement learning", equation 9). `CategoricalQNetwork`, with either head, gives a
+distribution over returns, and its mean as the value (Bellemare, Dabney and Munos 2017).
+All share the torso's settings, and each can have noisy layers after it (`noisy_dense`),
+so that one switch is the only difference between two runs.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
-from agents import errors, torsos
+from agents import errors, noisy_dense, torsos
 from agents.torsos import TorsoFactory
 
 
@@ -49,6 +51,7 @@ class QNetwork(network.Network):
         torso: TorsoFactory = torsos.mlp_torso,
         hidden_units: Sequence[int] = (),
         dtype_policy: str = 'float32',
+        noisy: bool = False,
         name: str | None = None,
     ):
         """Makes the network; `create_variables()` makes its weights.
@@ -61,12 +64,13 @@ class QNetwork(network.Network):
           hidden_units: of the layers between the features and each linear output.
           dtype_policy: of all layers but the linear outputs, which are float32 always; see
             `torsos`.
+          noisy: all layers after the torso have noise; it is on where `training` is true.
           name: of the network.
         """
         super().__init__(input_tensor_spec=observation_spec, state_spec=(), name=name)
         self.num_actions = num_actions(action_spec)
         self._torso = torso(observation_spec, dtype_policy)
-        self._hidden_units, self._dtype_name = hidden_units, dtype_policy
+        self._hidden_units, self._dtype_name, self._noisy = hidden_units, dtype_policy, noisy
 
     @property
     def dtype_policy_name(self) -> str:
@@ -83,6 +87,10 @@ class QNetwork(network.Network):
         return copy
 
     def _stream(self, outputs: int) -> tf.keras.Sequential:
+        if self._noisy:
+            return tf.keras.Sequential(
+                noisy_dense.noisy_stack(self._hidden_units, outputs, self._dtype_name)
+            )
         hidden = torsos.dense_stack(self._hidden_units, self._dtype_name)
         return tf.keras.Sequential([*hidden, torsos.linear(outputs)])
 
@@ -93,9 +101,10 @@ class QNetwork(network.Network):
 
     def outputs(self, observation, training=False) -> dict[str, tf.Tensor]:
         """`q_values` float32 [B, A], and what they are made of."""
-        return self._head(self._torso(observation, training=training))  # features [B, F]
+        features = self._torso(observation, training=training)  # [B, F]
+        return self._head(features, training)
 
-    def _head(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _head(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         raise NotImplementedError
 
 
@@ -109,24 +118,27 @@ class PlainQNetwork(QNetwork):
         torso=torsos.mlp_torso,
         hidden_units=(),
         dtype_policy='float32',
+        noisy=False,
         name='PlainQNetwork',
     ):
-        super().__init__(observation_spec, action_spec, torso, hidden_units, dtype_policy, name)
+        super().__init__(
+            observation_spec, action_spec, torso, hidden_units, dtype_policy, noisy, name
+        )
         self._q_values = self._stream(self.num_actions)
 
-    def _head(self, features):
-        return {'q_values': self._q_values(features)}
+    def _head(self, features, training):
+        return {'q_values': self._q_values(features, training=training)}
 
 
 def dueling_aggregation(value: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
     """Q(s, a) = V(s) + A(s, a) - mean over a' of A(s, a'), per row.
 
     Args:
-      value: float32 [B, 1].
-      advantage: float32 [B, A].
+      value: float32 [B, 1], or [B, 1, N] where each of N atoms is aggregated by itself.
+      advantage: float32 [B, A], or [B, A, N].
 
     Returns:
-      float32 [B, A]. A row depends on that row alone (Wang et al. 2016, equation 9).
+      float32 like `advantage`. A row depends on that row alone (Wang et al. 2016, equation 9).
     """
     return value + advantage - tf.reduce_mean(advantage, axis=1, keepdims=True)
 
@@ -145,16 +157,80 @@ class DuelingQNetwork(QNetwork):
         torso=torsos.mlp_torso,
         hidden_units=(64,),
         dtype_policy='float32',
+        noisy=False,
         name='DuelingQNetwork',
     ):
-        super().__init__(observation_spec, action_spec, torso, hidden_units, dtype_policy, name)
+        super().__init__(
+            observation_spec, action_spec, torso, hidden_units, dtype_policy, noisy, name
+        )
         self._value_stream = self._stream(1)
         self._advantage_stream = self._stream(self.num_actions)
 
-    def _head(self, features):
-        value, advantage = self._value_stream(features), self._advantage_stream(features)
+    def _head(self, features, training):
+        value = self._value_stream(features, training=training)
+        advantage = self._advantage_stream(features, training=training)
         q_values = dueling_aggregation(value, advantage)
         return {'q_values': q_values, 'value': value, 'advantage': advantage}
+
+
+@gin.configurable
+class CategoricalQNetwork(QNetwork):
+    """Torso, then for each action the logits of N returns, the atoms z_1 .. z_N.
+
+    `outputs` has `logits` float32 [B, A, N] beside `q_values`, their distributions' means.
+    A dueling head aggregates the logits, atom by atom (Hessel et al. 2018, "Rainbow").
+    """
+
+    def __init__(
+        self,
+        observation_spec,
+        action_spec,
+        torso=torsos.mlp_torso,
+        hidden_units=(),
+        dtype_policy='float32',
+        noisy=False,
+        dueling: bool = False,
+        v_min: float = -10.0,
+        v_max: float = 10.0,
+        num_atoms: int = 51,
+        name='CategoricalQNetwork',
+    ):
+        """Makes the network; the atoms' defaults are the paper's, for clipped Atari rewards.
+
+        Args, beside those of `QNetwork`:
+          dueling: two streams instead of one head.
+          v_min: the smallest atom; a discounted return below it counts as it.
+          v_max: the largest atom; they are evenly spaced.
+          num_atoms: N, at least 2.
+
+        Raises:
+          ConfigError: no such atoms.
+        """
+        super().__init__(
+            observation_spec, action_spec, torso, hidden_units, dtype_policy, noisy, name
+        )
+        if not -np.inf < v_min < v_max < np.inf:
+            raise errors.ConfigError(
+                f'CategoricalQNetwork.v_max = {v_max}: must be finite and more than v_min = {v_min}'
+            )
+        if isinstance(num_atoms, bool) or not isinstance(num_atoms, int) or num_atoms < 2:
+            raise errors.ConfigError(
+                f'CategoricalQNetwork.num_atoms = {num_atoms!r}: must be a whole number, at least 2'
+            )
+        self.support = np.linspace(v_min, v_max, num_atoms, dtype=np.float32)
+        self._value_stream = self._stream(num_atoms) if dueling else None
+        self._advantage_stream = self._stream(self.num_actions * num_atoms)
+
+    def _head(self, features, training):
+        logits = tf.reshape(
+            self._advantage_stream(features, training=training),
+            [-1, self.num_actions, len(self.support)],
+        )
+        if self._value_stream is not None:
+            value = self._value_stream(features, training=training)[:, tf.newaxis]  # [B, 1, N]
+            logits = dueling_aggregation(value, logits)
+        q_values = tf.reduce_sum(tf.nn.softmax(logits) * self.support, axis=2)
+        return {'q_values': q_values, 'logits': logits}
 
 
 @gin.configurable
@@ -162,18 +238,22 @@ def make_q_network(
     observation_spec: tf.TensorSpec,
     action_spec: tf.TensorSpec,
     dueling: bool,
+    categorical: bool = False,
+    noisy: bool = False,
     *,
     torso: TorsoFactory = torsos.mlp_torso,
     stream_units: Sequence[int] = (64,),
     plain_units: Sequence[int] = (),
     compute_dtype: str = 'float32',
-) -> PlainQNetwork | DuelingQNetwork:
-    """The Q-network that `dueling` chooses.
+) -> QNetwork:
+    """The Q-network that the switches choose.
 
     Args:
       observation_spec: of one observation, or one stack of them.
       action_spec: discrete and scalar.
       dueling: two streams instead of one head.
+      categorical: distributions over returns, whose means are the values.
+      noisy: noise on the weights of every layer after the torso.
       torso: observation -> features.
       stream_units: hidden layers of each of the two streams of a dueling network.
       plain_units: hidden layers between torso and head of a plain one.
@@ -185,11 +265,9 @@ def make_q_network(
     """
     torsos.check_units('make_q_network.stream_units', stream_units)
     torsos.check_units('make_q_network.plain_units', plain_units)
-    network_class = DuelingQNetwork if dueling else PlainQNetwork
-    return network_class(
-        observation_spec,
-        action_spec,
-        torso,
-        stream_units if dueling else plain_units,
-        torsos.training_policy(compute_dtype),
-    )
+    units = stream_units if dueling else plain_units
+    dtype_policy = torsos.training_policy(compute_dtype)
+    settings = (observation_spec, action_spec, torso, units, dtype_policy, noisy)
+    if categorical:
+        return CategoricalQNetwork(*settings, dueling)
+    return DuelingQNetwork(*settings) if dueling else PlainQNetwork(*settings)

@@ -10,7 +10,8 @@ process that can import neither tf_agents nor this project.
 
 `act` takes `observation` [B, ...] and gives `action` [B, ...] and what it was chosen by, so
 that a server or another language needs no TimeStep: `q_values` float32 [B, A] (of dueling
-networks also `value` [B, 1] and `advantage` [B, A]), `probabilities` [B, A], or `mu` and
+networks also `value` [B, 1] and `advantage` [B, A]; of categorical ones `logits` [B, A, N]
+over the N atoms that the card's `config` names), `probabilities` [B, A], or `mu` and
 `sigma` [B, D] (before tanh where actions are squashed). A policy that remembers (stacked
 frames) also takes `reset`, bool [B], true where an episode starts, and `state`, and gives
 the next `state`.

@@ -209,7 +209,7 @@ class Session:
             raise UserError(
                 f'training diverged: the loss at {int(self.env_steps):,} env steps is '
                 f'{metrics["loss"]}; lower adam.learning_rate or set '
-                f'{type(self._agent).__name__}.gradient_clip_norm, and start in a new directory'
+                f'{self._agent.name}.gradient_clip_norm, and start in a new directory'
             )
         self._metrics.append(metrics)
         for name, value in self._maxima.items():

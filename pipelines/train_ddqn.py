@@ -1,4 +1,4 @@
-"""Trains DQN, Double DQN and their dueling forms on any discrete-action Gymnasium id.
+"""Trains DQN, Double DQN and their relatives on any discrete-action Gymnasium id.
 
     python -m pipelines.train_ddqn --root_dir=runs/cartpole
     python -m pipelines.train_ddqn --root_dir=runs/acrobot \\
@@ -13,6 +13,11 @@ Run again on the same --root_dir, it goes on where it was. The most useful bindi
     train_ddqn.train_steps_per_env_step = 1.0   train_ddqn.prioritised = True
     mlp_torso.units = (64, 64)                  adam.learning_rate = 1e-3
     Replay.capacity_transitions = 50000         QLearningAgent.loss = 'huber'|'mse'
+
+    train_ddqn.categorical = True               C51; the returns lie within
+                                                CategoricalQNetwork.v_min and v_max
+    train_ddqn.munchausen = True                with double = False and n_step = 1
+    train_ddqn.noisy = True                     noisy layers explore; QLearningAgent.epsilon = 0.0
 """
 
 from __future__ import annotations
@@ -40,7 +45,7 @@ def _main() -> None:
     if not _ROOT_DIR.value:
         raise cli.UserError('--root_dir is missing: where shall the run be kept?')
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
-    from agents import ddqn, prioritisation, q_network, schedules, torsos  # noqa: F401, gin's
+    from agents import munchausen, prioritisation, q_network, schedules, torsos  # noqa: F401, gin's
     from envs import suite  # noqa: F401
     from pipelines import replay, run_dir  # noqa: F401
 
@@ -59,6 +64,9 @@ def train_ddqn(
     num_envs: int = 16,
     double: bool = True,
     dueling: bool = True,
+    categorical: bool = False,
+    munchausen: bool = False,
+    noisy: bool = False,
     target: str = 'hard',
     n_step: int = 1,
     gamma: float = 0.99,
@@ -89,6 +97,10 @@ def train_ddqn(
       num_envs: environments stepped together.
       double: choose the bootstrap action with the online network.
       dueling: value and advantage streams instead of one head.
+      categorical: learn distributions over returns (C51); see `CategoricalQNetwork`.
+      munchausen: add the log-policy to the reward, and bootstrap with a soft maximum.
+      noisy: noise on the weights after the torso explores; it is off in every evaluation and
+        in the exported policy. Usually with `QLearningAgent.epsilon = 0.0`.
       target: 'none', 'soft' or 'hard'.
       n_step: rewards summed before bootstrapping.
       gamma: discount factor per environment step.
@@ -118,6 +130,7 @@ def train_ddqn(
 
     with cli.values_come_from_gin():
         _check(num_env_steps, num_envs, n_step, gamma, batch_size, min_replay_transitions)
+        _check_heads(categorical, munchausen, n_step)
         plan = session.Plan(
             unit='env_steps',
             length=num_env_steps,
@@ -134,8 +147,9 @@ def train_ddqn(
         env = suite.load(env_name, num_envs)
         turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
         env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
+        heads = dict(categorical=categorical, munchausen=munchausen, noisy=noisy)
         agent, best_policy = make_agent(
-            env, env_steps, double, dueling, target, frame_stack, overlap
+            env, env_steps, double, dueling, target, frame_stack, overlap, **heads
         )
         priorities = prioritisation.Prioritisation(env_steps) if prioritised else None
         replay = Replay(
@@ -165,7 +179,7 @@ def train_ddqn(
             plan,
             env,
             agent,
-            agent_name(double, dueling),
+            agent_name(double, dueling, prioritised, **heads),
             {'policy': best_policy},
             replay,
             env_steps,
@@ -173,6 +187,9 @@ def train_ddqn(
             gauges={'epsilon': agent.epsilon, **({'beta': priorities.beta} if priorities else {})},
         )
         training.start()
+        if categorical:
+            low, *_, high = agent.q_network.support
+            print(f'returns count as within [{low:g}, {high:g}]: CategoricalQNetwork.v_min, v_max')
         if dtype_policy != 'float32':
             print(f'products in bfloat16 ({dtype_policy}); the export is float32')
         tf.random.set_seed(training.derived_seed('explore'))  # not the first numbers again
@@ -238,6 +255,20 @@ def _check(num_env_steps, num_envs, n_step, gamma, batch_size, min_replay_transi
         )
 
 
+def _check_heads(categorical: bool, munchausen: bool, n_step: int):
+    """Raises a UserError for switches that contradict each other."""
+    if munchausen and categorical:
+        raise cli.UserError(
+            'train_ddqn.munchausen and train_ddqn.categorical are both True: Munchausen DQN learns '
+            'values, C51 distributions; choose one of them'
+        )
+    if munchausen and n_step > 1:
+        raise cli.UserError(
+            f'train_ddqn.munchausen = True with n_step = {n_step}: each reward needs the policy at '
+            'its own state, which longer transitions leave out; set train_ddqn.n_step = 1'
+        )
+
+
 def make_agent(
     env,
     env_steps,
@@ -246,19 +277,30 @@ def make_agent(
     target: str,
     frame_stack: int | None,
     overlap: bool,
+    *,
+    categorical: bool = False,
+    munchausen: bool = False,
+    noisy: bool = False,
 ):
     """The agent, from the environment's specs alone, and a policy to keep its best weights in."""
     from tf_agents.specs import tensor_spec
 
     from agents import ddqn, frame_stack_network, policies, q_network, schedules
+    from agents.categorical_q import CategoricalQLearningAgent
+    from agents.munchausen import MunchausenQLearningAgent
 
     time_step_spec = tensor_spec.from_spec(env.time_step_spec())
     action_spec = tensor_spec.from_spec(env.action_spec())
     observation_spec = time_step_spec.observation
     if frame_stack is not None:
         observation_spec = frame_stack_network.stacked_spec(observation_spec, frame_stack)
-    network = q_network.make_q_network(observation_spec, action_spec, dueling)
-    agent = ddqn.QLearningAgent(
+    network = q_network.make_q_network(observation_spec, action_spec, dueling, categorical, noisy)
+    agent_class = ddqn.QLearningAgent
+    if categorical:
+        agent_class = CategoricalQLearningAgent
+    elif munchausen:
+        agent_class = MunchausenQLearningAgent
+    agent = agent_class(
         time_step_spec,
         action_spec,
         network,
@@ -279,9 +321,25 @@ def make_agent(
     return agent, policies.GreedyQPolicy(time_step_spec, action_spec, best_network)
 
 
-def agent_name(double: bool, dueling: bool) -> str:
-    """'dqn', 'ddqn', 'dueling_dqn' or 'dueling_ddqn'."""
-    return ('dueling_' if dueling else '') + ('ddqn' if double else 'dqn')
+def agent_name(
+    double: bool,
+    dueling: bool,
+    prioritised: bool,
+    *,
+    categorical: bool,
+    munchausen: bool,
+    noisy: bool,
+) -> str:
+    """'dqn', 'ddqn', 'dueling_dqn', 'dueling_ddqn', 'prioritised_c51_dueling_ddqn', ..."""
+    switches = {
+        'prioritised': prioritised,
+        'noisy': noisy,
+        'c51': categorical,
+        'munchausen': munchausen,
+        'dueling': dueling,
+    }
+    names = [name for name, on in switches.items() if on]
+    return '_'.join([*names, 'ddqn' if double else 'dqn'])
 
 
 if __name__ == '__main__':

@@ -1,5 +1,7 @@
 """Does it learn? Environment to replay to compiled loops, on problems whose optimum is known."""
 
+import functools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from tf_agents.specs import tensor_spec
 
 from agents import (
     actor_critic_network,
+    categorical_q,
     ddqn,
+    munchausen,
     prioritisation,
     q_network,
     reinforce,
@@ -78,22 +82,23 @@ def corridor_q_star():
 
 
 def train(
-    tmp_path, env_name, *, n=1, dueling=False, epsilon=1.0, turns=80, per_item=16, alpha=None,
-    **agent,
+    tmp_path, env_name, *, n=1, dueling=False, noisy=False, network_class=None,
+    agent_class=ddqn.QLearningAgent, epsilon=1.0, turns=80, per_item=16, alpha=None, **agent,
 ):  # fmt: skip
     """Trains for `turns` turns of 64 train steps; returns the agent."""
     tf.keras.utils.set_random_seed(0)
     env = suite.load(env_name, 8)
     time_step_spec = tensor_spec.from_spec(env.time_step_spec())
     action_spec = tensor_spec.from_spec(env.action_spec())
-    cls = q_network.DuelingQNetwork if dueling else q_network.PlainQNetwork
+    cls = network_class or (q_network.DuelingQNetwork if dueling else q_network.PlainQNetwork)
     network = cls(
         time_step_spec.observation,
         action_spec,
         torso=lambda spec, dtype: torsos.mlp_torso(spec, dtype, units=(32,)),
+        noisy=noisy,
     )
     env_steps = tf.Variable(0, dtype=tf.int64)
-    learner_agent = ddqn.QLearningAgent(
+    learner_agent = agent_class(
         time_step_spec,
         action_spec,
         network,
@@ -149,6 +154,33 @@ def test_three_step_returns_find_the_best_way_out(tmp_path):
     )  # fmt: skip
     q_values, _ = agent.q_network(tf.range(LENGTH, dtype=tf.int64))
     np.testing.assert_array_equal(np.argmax(q_values, axis=1), np.argmax(corridor_q_star(), axis=1))
+
+
+HEADS = {
+    'c51': dict(
+        agent_class=categorical_q.CategoricalQLearningAgent, double=True,
+        network_class=functools.partial(q_network.CategoricalQNetwork, v_min=0.0, v_max=1.0),
+    ),
+    'munchausen': dict(agent_class=munchausen.MunchausenQLearningAgent, double=False),
+    'noisy': dict(noisy=True, epsilon=0.0, double=True, dueling=True),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('head', HEADS)
+def test_each_head_finds_the_best_way_out_of_the_corridor(tmp_path, head):
+    """Noise alone explores for the noisy one; the values are Q* but for Munchausen DQN, which
+    lowers what its policy would not do."""
+    agent = train(
+        tmp_path, 'Corridor-v0', target='hard', target_update_period_train_steps=50, **HEADS[head]
+    )
+    q_values, _ = agent.q_network(tf.range(LENGTH, dtype=tf.int64))
+    q_star = corridor_q_star()
+    np.testing.assert_array_equal(np.argmax(q_values, axis=1), np.argmax(q_star, axis=1))
+    if head == 'munchausen':
+        np.testing.assert_array_less(np.min(q_values, axis=1), np.min(q_star, axis=1))
+    else:
+        np.testing.assert_allclose(np.max(q_values, axis=1), np.max(q_star, axis=1), atol=0.05)
 
 
 @pytest.mark.slow

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +11,12 @@ from agents import errors, q_network
 
 BOX = tensor_spec.BoundedTensorSpec([4], tf.float32, -1.0, 1.0)
 ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 2)
-CLASSES = (q_network.PlainQNetwork, q_network.DuelingQNetwork)
+CLASSES = (
+    q_network.PlainQNetwork,
+    q_network.DuelingQNetwork,
+    functools.partial(q_network.CategoricalQNetwork, dueling=True),
+    functools.partial(q_network.DuelingQNetwork, noisy=True),
+)
 
 
 def make(cls, observation_spec=BOX, **kwargs):
@@ -66,7 +73,7 @@ def test_a_single_integer_is_one_hot(cls):
 @pytest.mark.parametrize('cls', CLASSES)
 def test_bfloat16_computes_with_float32_weights_and_outputs(cls):
     network = make(cls, dtype_policy='mixed_bfloat16')
-    assert {v.dtype for v in network.variables} == {tf.float32}
+    assert {v.dtype for v in network.trainable_variables} == {tf.float32}
     twin = network.copy(dtype_policy='float32')
     twin.create_variables()
     for a, b in zip(twin.variables, network.variables, strict=True):
@@ -87,7 +94,7 @@ def test_a_copy_for_use_gives_the_very_same_values(cls, dtype_policy):
     for a, b in zip(copy.variables, network.variables, strict=True):
         a.assign(tf.cast(b, a.dtype))
     assert copy.variables[0].dtype == (tf.float32 if dtype_policy == 'float32' else tf.bfloat16)
-    assert copy.variables[-1].dtype == tf.float32  # a head
+    assert copy.trainable_variables[-1].dtype == tf.float32  # a head
     observations = tf.random.normal([64, 4])
     np.testing.assert_array_equal(copy(observations)[0], network(observations)[0])
 
@@ -99,6 +106,51 @@ def test_a_copy_has_the_same_form_and_weights_of_its_own(cls):
     twin.create_variables()
     assert [v.shape for v in twin.variables] == [v.shape for v in network.variables]
     assert not {id(v) for v in twin.variables} & {id(v) for v in network.variables}
+
+
+def with_logits(dueling, value_logits, advantage_logits):
+    """A network of 3 actions and the atoms 0, 1, 2 with these logits, whatever it sees."""
+    network = make(
+        q_network.CategoricalQNetwork, dueling=dueling, v_min=0.0, v_max=2.0, num_atoms=3
+    )
+    for weight in network.variables:
+        weight.assign(tf.zeros_like(weight))
+    network._advantage_stream.layers[-1].bias.assign(np.ravel(advantage_logits))
+    if dueling:
+        network._value_stream.layers[-1].bias.assign(value_logits)
+    return network
+
+
+def test_categorical_q_values_are_the_means_of_distributions():
+    """Half, a quarter, a quarter on the atoms 0, 1, 2 is 0.75 in the mean."""
+    probabilities = [[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.1, 0.8]]
+    network = with_logits(False, None, np.log(probabilities))
+    q_values, _ = network(tf.zeros([2, 4]))
+    np.testing.assert_allclose(q_values, [[0.75, 1.0, 1.7]] * 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        tf.nn.softmax(network.outputs(tf.zeros([1, 4]))['logits'])[0], probabilities, rtol=1e-5
+    )
+
+
+def test_dueling_logits_are_aggregated_atom_by_atom():
+    network = with_logits(True, [10, 20, 30], [[1, 0, 0], [2, 0, 3], [3, 0, 0]])
+    np.testing.assert_allclose(
+        network.outputs(tf.zeros([1, 4]))['logits'], [[[9, 20, 29], [10, 20, 32], [11, 20, 29]]]
+    )
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(v_min=1.0, v_max=1.0), 'v_max = 1.0'),
+        (dict(v_max=float('inf')), 'v_max = inf'),
+        (dict(num_atoms=1), 'num_atoms = 1'),
+        (dict(num_atoms=51.0), 'num_atoms = 51.0'),
+    ],
+)
+def test_atoms_that_are_no_support_are_refused(kwargs, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        make(q_network.CategoricalQNetwork, **kwargs)
 
 
 def test_continuous_actions_are_refused():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -141,7 +142,10 @@ def test_any_discrete_environment_trains_exports_and_evaluates(tmp_path, env_nam
         ('train_ddqn.dueling=False', 'ddqn'),
         ("train_ddqn.target='none'", 'dueling_ddqn'),
         ("train_ddqn.target='soft'", 'dueling_ddqn'),
+        ('train_ddqn.categorical=True', 'c51_dueling_ddqn'),
+        ('train_ddqn.noisy=True', 'noisy_dueling_ddqn'),
         ('train_ddqn.n_step=1', 'dueling_ddqn'),
+        ('train_ddqn.prioritised=True', 'prioritised_dueling_ddqn'),
         ("QLearningAgent.loss='mse'", 'dueling_ddqn'),
         ('QLearningAgent.epsilon=0.1', 'dueling_ddqn'),
         ('adam.learning_rate=5e-4', 'dueling_ddqn'),
@@ -152,6 +156,80 @@ def test_each_switch_is_one_binding_on_top_of_the_shipped_config(tmp_path, bindi
     small = [f for f in arguments(tmp_path) if '.units=' not in f and 'stream_units' not in f]
     assert train_ddqn.main([*small, f'--gin_bindings={binding}']) == 0
     assert summary(tmp_path)['agent'] == name
+
+
+MUNCHAUSEN = {'munchausen': True, 'double': False, 'n_step': 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('switches', 'name', 'extra'),
+    [
+        (
+            {'categorical': True, 'noisy': True, 'overlap': True},
+            'noisy_c51_dueling_ddqn',
+            {
+                'CategoricalQNetwork.v_min': 0.0,
+                'CategoricalQNetwork.v_max': 50.0,
+                'QLearningAgent.epsilon': 0.0,
+                'make_q_network.compute_dtype': "'bfloat16'",
+            },
+        ),
+        (
+            {**MUNCHAUSEN, 'noisy': True, 'dueling': False, 'frame_stack': 2},
+            'noisy_munchausen_dqn',
+            {'NoisyDense.sigma0': 0.3, 'MunchausenQLearningAgent.alpha': 0.8},
+        ),
+        (
+            {'categorical': True, 'dueling': False, 'double': False, 'fuse_train_steps': False},
+            'c51_dqn',
+            {},
+        ),
+    ],
+)
+def test_heads_train_stop_go_on_and_export_together(tmp_path, switches, name, extra, capfd):
+    small = [f for f in arguments(tmp_path, **switches) if 'stream_units' not in f]
+    flags = [*small, *(f'--gin_bindings={key}={value}' for key, value in extra.items())]
+    assert train_ddqn.main(flags) == 0
+    assert summary(tmp_path)['agent'] == name
+    first = newest_state(tmp_path)
+    assert train_ddqn.main([*flags, '--gin_bindings=train_ddqn.num_env_steps=3_000']) == 0
+    out, err = capfd.readouterr()
+    assert err == ''
+    assert f'going on from {first["env_steps"]:,} env steps' in out
+    assert ('returns count as within [' in out) == ('c51' in name)
+    assert json.loads((tmp_path / 'policy' / 'export_report.json').read_text())['proven']
+    result = summary(tmp_path)
+    assert result['train_steps'] > first['train_steps'] and np.isfinite(result['eval_mean'])
+    assert all(float(row['loss'] or 0.0) >= 0.0 for row in progress(tmp_path))
+
+
+@pytest.mark.slow
+def test_an_exported_noisy_policy_is_deterministic(tmp_path):
+    assert train_ddqn.main(arguments(tmp_path, noisy=True)) == 0
+    act = tf.saved_model.load(str(tmp_path / 'policy')).signatures['act']
+    once, twice = (act(observation=tf.ones([3, 4]))['q_values'] for _ in range(2))
+    np.testing.assert_array_equal(once, twice)
+    ops = {
+        node.op
+        for function in act.graph.as_graph_def().library.function
+        for node in function.node_def
+    }
+    assert 'MatMul' in ops and not {op for op in ops if 'Random' in op}
+
+
+@pytest.mark.parametrize(
+    ('bindings', 'message'),
+    [
+        ({**MUNCHAUSEN, 'double': True}, 'set train_ddqn.double = False'),
+        ({**MUNCHAUSEN, 'n_step': 3}, 'set train_ddqn.n_step = 1'),
+        ({**MUNCHAUSEN, 'categorical': True}, 'choose one of them'),
+    ],
+)
+def test_switches_that_contradict_each_other_are_refused(tmp_path, bindings, message, capsys):
+    assert train_ddqn.main(arguments(tmp_path, **bindings)) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
 
 
 @pytest.mark.slow

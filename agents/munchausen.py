@@ -1,0 +1,77 @@
+"""Munchausen DQN: the reward is raised by the agent's own log-policy.
+
+Source: Vieillard, Pietquin and Geist 2020, "Munchausen reinforcement learning", section 3
+and, for the clipping, appendix B.1. It is one-step there and here. Not here: acting by the
+softmax policy (the paper acts greedily too), M-IQN.
+"""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+from tf_agents.trajectories import trajectory
+
+from agents import ddqn, errors
+
+
+@gin.configurable
+class MunchausenQLearningAgent(ddqn.QLearningAgent):
+    """Munchausen DQN, with the switches of `QLearningAgent`, all but `double`.
+
+    The target of Q(s, a; theta) is, with q = Q(., .; theta-) and pi = softmax(q / tau),
+
+        y = r + alpha * clip(tau * log pi(a|s), l0, 0)
+              + discount * sum over a' of pi(a'|s') * (q(s', a') - tau * log pi(a'|s'))
+
+    whose last sum is tau * logsumexp(q(s', .) / tau), a soft maximum: as tau goes to 0, this
+    is DQN with a penalty on actions that theta- would not take.
+    """
+
+    def __init__(
+        self,
+        *args,
+        alpha: float = 0.9,
+        temperature: float = 0.03,
+        log_policy_floor: float = -1.0,
+        **kwargs,
+    ):
+        """Builds the agent.
+
+        Args:
+          *args: those of `QLearningAgent`.
+          alpha: the share of the log-policy that is added to the reward, 0 to 1.
+          temperature: the paper's tau, > 0, in the unit of the rewards.
+          log_policy_floor: the paper's l0, < 0; the scaled log-policy is never less.
+          **kwargs: those of `QLearningAgent`.
+
+        Raises:
+          ConfigError: a value out of its range, or `double`.
+        """
+        super().__init__(*args, **kwargs)
+        if self._double:
+            raise errors.ConfigError(
+                'train_ddqn.double = True: the target of Munchausen DQN has no action to choose; '
+                'set train_ddqn.double = False'
+            )
+        for name, value, fits, cure in (
+            ('alpha', alpha, 0.0 <= alpha <= 1.0, 'must be between 0 and 1'),
+            ('temperature', temperature, temperature > 0.0, 'must be positive'),
+            ('log_policy_floor', log_policy_floor, log_policy_floor < 0.0, 'must be negative'),
+        ):
+            if not fits:
+                raise errors.ConfigError(f'MunchausenQLearningAgent.{name} = {value}: {cure}')
+        self._alpha, self._temperature, self._floor = alpha, temperature, log_policy_floor
+
+    def targets(self, transition: trajectory.Transition, training: bool = False) -> tf.Tensor:
+        """float32 [B]: y for each transition, with no gradient."""
+        before, action_step, following = transition
+        tau = self._temperature
+        q, _ = self._target_q_network(before.observation, before.step_type, training=training)
+        next_q, _ = self._target_q_network(
+            following.observation, following.step_type, training=training
+        )  # [B, A]
+        log_pi = tau * tf.nn.log_softmax(q / tau)  # [B, A]
+        taken = tf.gather(log_pi, action_step.action, axis=1, batch_dims=1)  # [B]
+        bonus = self._alpha * tf.clip_by_value(taken, self._floor, 0.0)
+        bootstrap = tau * tf.reduce_logsumexp(next_q / tau, axis=1)  # [B]
+        return tf.stop_gradient(following.reward + bonus + following.discount * bootstrap)
