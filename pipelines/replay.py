@@ -177,7 +177,6 @@ class Replay:
         with cli.quiet_native_stderr():
             self._server = reverb.Server([table])
             self._table = table
-            self._tf_client = reverb.TFClient(self.address)
             self._writer = replay_client.ReplayWriter(
                 self.address,
                 self.num_envs,
@@ -295,13 +294,17 @@ class Replay:
         with cli.quiet_native_stderr():
             return iter(
                 replay_client.replay_dataset(
-                    self.address, self._signature, self._items_per_sample, self._timeout_seconds
+                    self.address,
+                    self._signature,
+                    self._items_per_sample,
+                    self._timeout_seconds,
+                    samples_ahead=2 if self._priority_exponent is None else 1,
                 )
             )
 
     def update_priorities(self, keys: tf.Tensor, priorities: tf.Tensor) -> tf.Tensor:
         """Within a graph: see `replay_client`. Give what it returns to `note_priority`."""
-        return replay_client.update_priorities(self._tf_client, keys, priorities)
+        return replay_client.update_priorities(self.address, keys, priorities)
 
     def note_priority(self, highest: float) -> None:
         """New transitions come in at least at this priority from now on."""

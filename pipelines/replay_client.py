@@ -28,21 +28,31 @@ def table_signature(block_rows: int, row_bytes: int) -> tf.TensorSpec:
 
 
 def replay_dataset(
-    address: str, signature: tf.TensorSpec, items_per_sample: int, timeout_seconds: float
+    address: str,
+    signature: tf.TensorSpec,
+    items_per_sample: int,
+    timeout_seconds: float,
+    samples_ahead: int = 2,
 ) -> tf.data.Dataset:
     """Endless samples of `items_per_sample` items each, from the server at `address`.
 
+    Args:
+      address: of the server.
+      signature: of its items.
+      items_per_sample: in one element.
+      timeout_seconds: it ends where nothing can be sampled for so long.
+      samples_ahead: how many are fetched before they are asked for; more are faster and staler.
+
     Returns:
       A dataset of `reverb.ReplaySample`, `data` uint8 [items_per_sample, block_rows,
-      row_bytes]. It ends where nothing can be sampled for `timeout_seconds`.
+      row_bytes].
     """
     dataset = reverb.TrajectoryDataset(
         server_address=address,
         table=TABLE,
         dtypes=signature.dtype,
         shapes=signature.shape,
-        # One worker, at most two samples ahead: deeper prefetching gives staler batches.
-        max_in_flight_samples_per_worker=2 * items_per_sample,
+        max_in_flight_samples_per_worker=samples_ahead * items_per_sample,
         num_workers_per_iterator=1,
         rate_limiter_timeout_ms=int(1000 * timeout_seconds),
     )
@@ -128,11 +138,11 @@ class ReplayWriter:
         self._writer.close()
 
 
-def update_priorities(client: reverb.TFClient, keys: tf.Tensor, priorities: tf.Tensor) -> tf.Tensor:
-    """Gives items new priorities, in one call to the server; works inside a `tf.function`.
+def update_priorities(address: str, keys: tf.Tensor, priorities: tf.Tensor) -> tf.Tensor:
+    """Gives items new priorities, in one call to the server; for the inside of a `tf.function`.
 
     Args:
-      client: of the server.
+      address: of the server.
       keys: uint64 [N], `info.key` of their samples; of one that comes twice the last counts,
         and one that has left the table is passed over.
       priorities: float [N].
@@ -140,6 +150,7 @@ def update_priorities(client: reverb.TFClient, keys: tf.Tensor, priorities: tf.T
     Returns:
       The highest of them.
     """
+    client = reverb.TFClient(address)  # an operation of the graph: made outside it would not last
     priorities = tf.cast(priorities, tf.float64)
     with tf.control_dependencies([client.update_priorities(TABLE, keys, priorities)]):
         return tf.reduce_max(priorities)

@@ -29,7 +29,7 @@ def test_imports_go_one_way(path):
         if parts[0] == 'pipelines' and len(parts) > 1:
             assert parts[1] not in DRIVERS, f'{name}: nobody imports a driver'
         if parts[0] == 'reverb':
-            assert path.name in ('replay.py', 'episode_queue.py'), name
+            assert path.name in ('replay.py', 'replay_client.py', 'episode_queue.py'), name
         if 'policy_saver' in parts:
             assert path.name == 'export.py', name
         if name.startswith('absl') and 'flags' in parts:
@@ -43,6 +43,7 @@ def test_every_module_has_a_test_of_its_own_or_is_named_here():
         'envs/gaussian_bandit', 'envs/linear_quadratic',  # in continuous_test
         'pipelines/report',  # in space_invaders_test
         'pipelines/reference',  # in progress_test
+        'pipelines/replay_client',  # in replay_test
         'pipelines/session', 'pipelines/export_proof',  # in train_ddqn_test, export_test
 
     }  # fmt: skip

@@ -277,7 +277,7 @@ def in_graph(replay, keys, priorities):
 def test_priorities_are_sampled_by_the_law_of_alpha(tmp_path):
     """Chi-squared against p^alpha / sum p^alpha (Schaul et al. 2016, equation 1)."""
     alpha, count, draws = 0.6, 12, 24_000
-    with make(tmp_path, priority_exponent=alpha, transitions=200, rows_per_chunk=1) as replay:
+    with make(tmp_path, priority_exponent=alpha, rows_per_chunk=1) as replay:
         fill(replay, Life([count], 1), count + 1)
         assert replay.num_transitions == count
         samples, keys = replay.samples(), {}
@@ -304,7 +304,7 @@ def test_priorities_are_sampled_by_the_law_of_alpha(tmp_path):
 
 
 def test_new_transitions_come_at_the_highest_priority_there_ever_was(tmp_path):
-    with make(tmp_path, priority_exponent=1.0, transitions=64, rows_per_chunk=1) as replay:
+    with make(tmp_path, priority_exponent=1.0, sample=64, rows_per_chunk=1) as replay:
         life = Life([50], 1)
         fill(replay, life, 3)
         replay.note_priority(7.0)
