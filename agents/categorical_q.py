@@ -2,7 +2,7 @@
 
 Source: Bellemare, Dabney and Munos 2017, "A distributional perspective on reinforcement
 learning", equation 7 and algorithm 1; with Double DQN, n-step returns and dueling streams as
-in Hessel et al. 2018 ("Rainbow"). The network is `q_network.CategoricalQNetwork`; its
+in Hessel et al. 2018 ("Rainbow"). The network is `q_network.C51Network`; its
 values are means of distributions, so that all that acts or shows values is as it was.
 """
 

@@ -2,7 +2,7 @@
 
 `PlainQNetwork` is a torso and a head. `DuelingQNetwork` splits the head into a value and
 an advantage stream (Wang et al. 2016, "Dueling network architectures for deep
-reinforcement learning", equation 9). `CategoricalQNetwork`, with either head, gives a
+reinforcement learning", equation 9). `C51Network`, with either head, gives a
 distribution over returns, and its mean as the value (Bellemare, Dabney and Munos 2017).
 All share the torso's settings, and each can have noisy layers after it (`noisy_dense`),
 so that one switch is the only difference between two runs.
@@ -174,7 +174,7 @@ class DuelingQNetwork(QNetwork):
 
 
 @gin.configurable
-class CategoricalQNetwork(QNetwork):
+class C51Network(QNetwork):
     """Torso, then for each action the logits of N returns, the atoms z_1 .. z_N.
 
     `outputs` has `logits` float32 [B, A, N] beside `q_values`, their distributions' means.
@@ -193,7 +193,7 @@ class CategoricalQNetwork(QNetwork):
         v_min: float = -10.0,
         v_max: float = 10.0,
         num_atoms: int = 51,
-        name='CategoricalQNetwork',
+        name='C51Network',
     ):
         """Makes the network; the atoms' defaults are the paper's, for clipped Atari rewards.
 
@@ -211,11 +211,11 @@ class CategoricalQNetwork(QNetwork):
         )
         if not -np.inf < v_min < v_max < np.inf:
             raise errors.ConfigError(
-                f'CategoricalQNetwork.v_max = {v_max}: must be finite and more than v_min = {v_min}'
+                f'C51Network.v_max = {v_max}: must be finite and more than v_min = {v_min}'
             )
         if isinstance(num_atoms, bool) or not isinstance(num_atoms, int) or num_atoms < 2:
             raise errors.ConfigError(
-                f'CategoricalQNetwork.num_atoms = {num_atoms!r}: must be a whole number, at least 2'
+                f'C51Network.num_atoms = {num_atoms!r}: must be a whole number, at least 2'
             )
         self.support = np.linspace(v_min, v_max, num_atoms, dtype=np.float32)
         self._value_stream = self._stream(num_atoms) if dueling else None
@@ -269,5 +269,5 @@ def make_q_network(
     dtype_policy = torsos.training_policy(compute_dtype)
     settings = (observation_spec, action_spec, torso, units, dtype_policy, noisy)
     if categorical:
-        return CategoricalQNetwork(*settings, dueling)
+        return C51Network(*settings, dueling)
     return DuelingQNetwork(*settings) if dueling else PlainQNetwork(*settings)

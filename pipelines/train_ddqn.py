@@ -15,7 +15,7 @@ Run again on the same --root_dir, it goes on where it was. The most useful bindi
     Replay.capacity_transitions = 50000         QLearningAgent.loss = 'huber'|'mse'
 
     train_ddqn.categorical = True               C51; the returns lie within
-                                                CategoricalQNetwork.v_min and v_max
+                                                C51Network.v_min and v_max
     train_ddqn.munchausen = True                with double = False and n_step = 1
     train_ddqn.noisy = True                     noisy layers explore; QLearningAgent.epsilon = 0.0
 """
@@ -97,7 +97,7 @@ def train_ddqn(
       num_envs: environments stepped together.
       double: choose the bootstrap action with the online network.
       dueling: value and advantage streams instead of one head.
-      categorical: learn distributions over returns (C51); see `CategoricalQNetwork`.
+      categorical: learn distributions over returns (C51); see `C51Network`.
       munchausen: add the log-policy to the reward, and bootstrap with a soft maximum.
       noisy: noise on the weights after the torso explores; it is off in every evaluation and
         in the exported policy. Usually with `QLearningAgent.epsilon = 0.0`.
@@ -189,7 +189,7 @@ def train_ddqn(
         training.start()
         if categorical:
             low, *_, high = agent.q_network.support
-            print(f'returns count as within [{low:g}, {high:g}]: CategoricalQNetwork.v_min, v_max')
+            print(f'returns count as within [{low:g}, {high:g}]: C51Network.v_min, v_max')
         if dtype_policy != 'float32':
             print(f'products in bfloat16 ({dtype_policy}); the export is float32')
         tf.random.set_seed(training.derived_seed('explore'))  # not the first numbers again

@@ -159,7 +159,7 @@ def test_three_step_returns_find_the_best_way_out(tmp_path):
 HEADS = {
     'c51': dict(
         agent_class=categorical_q.CategoricalQLearningAgent, double=True,
-        network_class=functools.partial(q_network.CategoricalQNetwork, v_min=0.0, v_max=1.0),
+        network_class=functools.partial(q_network.C51Network, v_min=0.0, v_max=1.0),
     ),
     'munchausen': dict(agent_class=munchausen.MunchausenQLearningAgent, double=False),
     'noisy': dict(noisy=True, epsilon=0.0, double=True, dueling=True),

@@ -36,8 +36,16 @@ def test_mean_and_variance_of_the_outputs():
     mean is m = sqrt(2 / pi): the variance is m * (m * sum_i (sigma_i x_i)^2 + sigma_b^2)."""
     layer = make_layer()
     inputs = OBSERVATIONS[:1]
-    draw = tf.function(lambda: layer(inputs, training=True), autograph=False)
-    outputs = np.array([draw()[0].numpy() for _ in range(20_000)])
+
+    @tf.function(autograph=False, jit_compile=True)
+    def draw():
+        return tf.map_fn(
+            lambda _: layer(inputs, training=True)[0],
+            tf.range(20_000),
+            fn_output_signature=tf.float32,
+        )
+
+    outputs = draw().numpy()
     m, sigma = math.sqrt(2 / math.pi), 0.5 / 2
     variance = m * (m * np.sum((sigma * inputs[0]) ** 2) + sigma**2)
     np.testing.assert_allclose(

@@ -14,7 +14,7 @@ ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 2)
 CLASSES = (
     q_network.PlainQNetwork,
     q_network.DuelingQNetwork,
-    functools.partial(q_network.CategoricalQNetwork, dueling=True),
+    functools.partial(q_network.C51Network, dueling=True),
     functools.partial(q_network.DuelingQNetwork, noisy=True),
 )
 
@@ -110,9 +110,7 @@ def test_a_copy_has_the_same_form_and_weights_of_its_own(cls):
 
 def with_logits(dueling, value_logits, advantage_logits):
     """A network of 3 actions and the atoms 0, 1, 2 with these logits, whatever it sees."""
-    network = make(
-        q_network.CategoricalQNetwork, dueling=dueling, v_min=0.0, v_max=2.0, num_atoms=3
-    )
+    network = make(q_network.C51Network, dueling=dueling, v_min=0.0, v_max=2.0, num_atoms=3)
     for weight in network.variables:
         weight.assign(tf.zeros_like(weight))
     network._advantage_stream.layers[-1].bias.assign(np.ravel(advantage_logits))
@@ -150,7 +148,7 @@ def test_dueling_logits_are_aggregated_atom_by_atom():
 )
 def test_atoms_that_are_no_support_are_refused(kwargs, message):
     with pytest.raises(errors.ConfigError, match=message):
-        make(q_network.CategoricalQNetwork, **kwargs)
+        make(q_network.C51Network, **kwargs)
 
 
 def test_continuous_actions_are_refused():

@@ -169,8 +169,8 @@ MUNCHAUSEN = {'munchausen': True, 'double': False, 'n_step': 1}
             {'categorical': True, 'noisy': True, 'overlap': True},
             'noisy_c51_dueling_ddqn',
             {
-                'CategoricalQNetwork.v_min': 0.0,
-                'CategoricalQNetwork.v_max': 50.0,
+                'C51Network.v_min': 0.0,
+                'C51Network.v_max': 50.0,
                 'QLearningAgent.epsilon': 0.0,
                 'make_q_network.compute_dtype': "'bfloat16'",
             },
