@@ -32,7 +32,7 @@ from pipelines import loops
 from pipelines.replay import Replay
 
 _SEEDS = flags.DEFINE_integer('seeds', 5, 'Runs of each kind.')
-_ALPHA = flags.DEFINE_float('alpha', 0.6, 'How much priorities matter.')
+_ALPHA = flags.DEFINE_float('alpha', 1.0, 'How much priorities matter.')
 _BETA = flags.DEFINE_float('beta', 0.0, 'How much of their bias is corrected.')
 _GOAL = flags.DEFINE_float('goal', 0.2, 'The share of the updates that must be reached.')
 _MAX_UPDATES = flags.DEFINE_integer('max_updates', 2_000_000, 'Where a run is given up.')
