@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pathlib
 import tempfile
 from typing import NamedTuple
@@ -70,6 +71,8 @@ def tabular_runs(
 ) -> Runs:
     """Independent runs of (double) Q-learning, each at its own episode, until all have done."""
     configure(epsilon)
+    # Seeded alike, both generators would give the same numbers, one as noise, one as coins.
+    env_seed, agent_seed = np.random.SeedSequence(seed).generate_state(2)
     env = suite.load(bound('train_ddqn.env_name'), num_runs)
     agent = tabular.TabularQLearning(
         num_runs,
@@ -77,12 +80,12 @@ def tabular_runs(
         double=double,
         step_size=step_size,
         epsilon=epsilon,
-        seed=seed,
+        seed=int(agent_seed),
     )
     gamma = bound('train_ddqn.gamma')
     left = LeftMoves(num_runs, num_episodes)
     q_values = np.zeros((num_runs, num_episodes, bias_mdp.NEXT_STATE.shape[1]), np.float32)
-    time_step = env.reset(seed=seed)
+    time_step = env.reset(seed=int(env_seed))
     while (running := np.flatnonzero(left.num_episodes < num_episodes)).size:
         state = time_step.observation.argmax(axis=1)
         action = agent.act(state)
@@ -103,8 +106,8 @@ def tabular_runs(
 def network_run(double: bool, epsilon: float, seed: int, num_episodes: int) -> Runs:
     """One run of DQN or Double DQN, of the very pieces that `train_ddqn` puts together."""
     configure(epsilon)
-    num_envs, batch_size = bound('train_ddqn.num_envs'), bound('train_ddqn.batch_size')
     tf.keras.utils.set_random_seed(seed)
+    num_envs = bound('train_ddqn.num_envs')
     env = suite.load(bound('train_ddqn.env_name'), num_envs)
     turns = loops.Turns(
         bound('train_ddqn.train_steps_per_env_step'),
@@ -116,8 +119,6 @@ def network_run(double: bool, epsilon: float, seed: int, num_episodes: int) -> R
         env, env_steps, double, False, bound('train_ddqn.target'), None, False
     )
     left = LeftMoves(num_envs, num_episodes)
-    believed = [_q_values_of_a(agent)]
-    after_episodes = [0]
     with (
         tempfile.TemporaryDirectory() as log_dir,
         Replay(
@@ -125,39 +126,49 @@ def network_run(double: bool, epsilon: float, seed: int, num_episodes: int) -> R
             num_envs,
             lead_rows=0,
             tail_rows=bound('train_ddqn.n_step'),
-            transitions_per_sample=turns.max_train_steps * batch_size,
+            transitions_per_sample=turns.max_train_steps * bound('train_ddqn.batch_size'),
             log_dir=pathlib.Path(log_dir),
         ) as replay,
     ):
         collector = loops.Collector(env, agent.collect_policy, replay, left, env_steps)
         collector.reset(seed)
-        learner = loops.Learner(
-            agent,
-            replay,
-            n=bound('train_ddqn.n_step'),
-            gamma=bound('train_ddqn.gamma'),
-            batch_size=batch_size,
-            max_train_steps=turns.max_train_steps,
-            num_frames=None,
-            fuse=True,
-        )
-        turn = loops.TakingTurns(
-            collector,
-            learner,
-            turns,
-            agent,
-            env_steps,
-            enough=lambda: replay.num_transitions >= bound('train_ddqn.min_replay_transitions'),
-            notes={},
-            overlap=False,
-        )
-        while left.num_episodes[0] < num_episodes:
-            turn(turns.vector_steps)
-            after_episodes.append(int(left.num_episodes[0]))
-            believed.append(_q_values_of_a(agent))
+        q_values = _train(agent, collector, replay, turns, env_steps, left, num_episodes)
+        # What samples the replay is in reference cycles. Freed after the server has gone, each
+        # would wait some seconds for it, in the middle of a later run or at the process's end.
+        gc.collect()
+    return Runs(left.share, q_values[np.newaxis])
+
+
+def _train(agent, collector, replay, turns, env_steps, left, num_episodes) -> np.ndarray:
+    """Trains to the end; Q(A, .) after each episode, float32 [N, A]."""
+    learner = loops.Learner(
+        agent,
+        replay,
+        n=bound('train_ddqn.n_step'),
+        gamma=bound('train_ddqn.gamma'),
+        batch_size=bound('train_ddqn.batch_size'),
+        max_train_steps=turns.max_train_steps,
+        num_frames=None,
+        fuse=True,
+    )
+    turn = loops.TakingTurns(
+        collector,
+        learner,
+        turns,
+        agent,
+        env_steps,
+        enough=lambda: replay.num_transitions >= bound('train_ddqn.min_replay_transitions'),
+        notes={},
+        overlap=False,
+    )
+    after_episodes, believed = [0], [_q_values_of_a(agent)]
+    while left.num_episodes[0] < num_episodes:
+        turn(turns.vector_steps)
+        after_episodes.append(int(left.num_episodes[0]))
+        believed.append(_q_values_of_a(agent))
     episodes = np.arange(1, num_episodes + 1)
-    q_values = [np.interp(episodes, after_episodes, each) for each in np.transpose(believed)]
-    return Runs(left.share, np.transpose(q_values)[np.newaxis])
+    each_action = [np.interp(episodes, after_episodes, q) for q in np.transpose(believed)]
+    return np.transpose(each_action).astype(np.float32)
 
 
 def _q_values_of_a(agent) -> np.ndarray:

@@ -41,7 +41,7 @@ _EPISODES = flags.DEFINE_integer(
     'episodes', 1_000, 'Of each run.', lower_bound=10, flag_values=_FLAGS
 )
 _PROCESSES = flags.DEFINE_integer(
-    'processes', 2, 'At a time; each takes 1.5 GB.', lower_bound=1, flag_values=_FLAGS
+    'processes', 2, 'At a time; each takes about 1 GB.', lower_bound=1, flag_values=_FLAGS
 )
 
 EXPLORATION = {'epsilon 0.1': 0.1, 'random play': 1.0}
@@ -64,54 +64,57 @@ def _main() -> None:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise cli.UserError(f'--root_dir={root}: {e.strerror}; choose another directory') from e
-    # A process gives the threads of its sessions back only when it ends.
-    with concurrent.futures.ProcessPoolExecutor(
-        _PROCESSES.value, multiprocessing.get_context('spawn'), max_tasks_per_child=20
-    ) as pool:
-        data = collect(pool, _RUNS.value, _SEEDS.value, _EPISODES.value)
+    data: dict = {
+        'runs': _RUNS.value,
+        'seeds': _SEEDS.value,
+        'episodes': _EPISODES.value,
+        'step_size': STEP_SIZE,
+    }
+    for kind, epsilon in EXPLORATION.items():
+        # A process gives the threads of TensorFlow's sessions back only when it ends.
+        with concurrent.futures.ProcessPoolExecutor(
+            _PROCESSES.value, multiprocessing.get_context('spawn')
+        ) as pool:
+            print(f'{kind}:', flush=True)
+            data[kind] = collect(pool, epsilon, _RUNS.value, _SEEDS.value, _EPISODES.value)
     markdown = bias_report.write(root, data)
     print(f'{markdown}\n\nthe report is {root / "report.html"}')
     if not bias_report.shows_the_bias(data):
         sys.exit(1)
 
 
-def collect(pool: concurrent.futures.Executor, runs: int, seeds: int, episodes: int) -> dict:
-    """Everything that is measured, by exploration; see `bias_summary.summarise`."""
+def collect(
+    pool: concurrent.futures.Executor, epsilon: float, runs: int, seeds: int, episodes: int
+) -> dict:
+    """The truth, and what each agent made of it; see `bias_summary.summarise`."""
     from benchmarks import bias_runs, bias_summary
 
+    bias_runs.configure(epsilon)
+    truth = bias_summary.truths(bias_runs.bound('train_ddqn.gamma'), epsilon)
     tables = {
-        (kind, size, name): pool.submit(
-            bias_runs.tabular_runs, double, epsilon, size, runs, episodes
-        )
-        for kind, epsilon in EXPLORATION.items()
+        (size, name): pool.submit(bias_runs.tabular_runs, double, epsilon, size, runs, episodes)
         for size in STEP_SIZES
         for name, double in TABLES.items()
     }
     networks = {
-        (kind, name): [
+        name: [
             pool.submit(bias_runs.network_run, double, epsilon, seed, episodes)
             for seed in range(seeds)
         ]
-        for kind, epsilon in EXPLORATION.items()
         for name, double in NETWORKS.items()
     }
-    data: dict = {'runs': runs, 'seeds': seeds, 'episodes': episodes, 'step_size': STEP_SIZE}
-    for kind, epsilon in EXPLORATION.items():
-        bias_runs.configure(epsilon)
-        truth = bias_summary.truths(bias_runs.bound('train_ddqn.gamma'), epsilon)
-        sweep: dict = {}
-        for size in STEP_SIZES:
-            sweep[step_size_name(size)] = {
-                name: bias_summary.summarise(tables.pop((kind, size, name)).result(), truth)
-                for name in TABLES
-            }
-            print(f'{kind}: tables with step size {step_size_name(size)} done', flush=True)
-        data[kind] = {'truth': truth, 'tables': sweep, 'networks': {}}
-        for name in NETWORKS:
-            each = [future.result() for future in networks[kind, name]]
-            together = bias_runs.Runs(*(np.concatenate(part) for part in zip(*each, strict=True)))
-            data[kind]['networks'][name] = bias_summary.summarise(together, truth)
-            print(f'{kind}: {seeds} seeds of {name} done', flush=True)
+    data: dict = {'truth': truth, 'tables': {}, 'networks': {}}
+    for size in STEP_SIZES:
+        data['tables'][step_size_name(size)] = {
+            name: bias_summary.summarise(tables.pop((size, name)).result(), truth)
+            for name in TABLES
+        }
+        print(f'  tables, step size {step_size_name(size)}: done', flush=True)
+    for name in NETWORKS:
+        each = [future.result() for future in networks[name]]
+        together = bias_runs.Runs(*(np.concatenate(part) for part in zip(*each, strict=True)))
+        data['networks'][name] = bias_summary.summarise(together, truth)
+        print(f'  {name}, {seeds} seeds: done', flush=True)
     return data
 
 

@@ -21,6 +21,7 @@ class AtOnce(concurrent.futures.Executor):
         return future
 
 
+@pytest.mark.slow
 def test_a_tiny_benchmark_leaves_its_report(tmp_path, monkeypatch):
     """One network is trained, and stands for all."""
     network = bias_runs.network_run(double=True, epsilon=1.0, seed=0, num_episodes=60)
@@ -28,7 +29,10 @@ def test_a_tiny_benchmark_leaves_its_report(tmp_path, monkeypatch):
     first, last = network.q_values[0, 0], network.q_values[0, -1]
     assert np.isfinite(network.q_values).all() and not np.allclose(first, last)  # it has learned
     monkeypatch.setattr(bias_runs, 'network_run', lambda *args: network)
-    data = maximisation_bias.collect(AtOnce(), runs=10, seeds=2, episodes=60)
+    data = dict(runs=10, seeds=2, episodes=60, step_size=0.1) | {
+        kind: maximisation_bias.collect(AtOnce(), epsilon, runs=10, seeds=2, episodes=60)
+        for kind, epsilon in maximisation_bias.EXPLORATION.items()
+    }
     markdown = bias_report.write(tmp_path, data)
     assert json.loads((tmp_path / 'report.json').read_text()) == data
     assert '**Tables, random play, step size 0.1.**' in markdown and 'nan' not in markdown
