@@ -11,7 +11,7 @@ from typing import Any
 import gin
 import gymnasium as gym
 
-from envs import errors
+from envs import bias_mdp, errors
 from envs import noisy_reward as noisy_reward  # registers NoisyReward with gin
 from envs.gymnasium_env import GymnasiumEnv
 
@@ -37,6 +37,12 @@ if 'Taxi-v3' not in gym.registry:
 gym.register('GaussianBandit-v0', 'envs.gaussian_bandit:GaussianBandit', max_episode_steps=1)
 gym.register('LinearQuadratic-v0', 'envs.linear_quadratic:LinearQuadratic', max_episode_steps=50)
 gym.register('BlindCliffwalk-v0', 'envs.blind_cliffwalk:BlindCliffwalk', max_episode_steps=1_000)
+gym.register(
+    'MaximisationBias-v0',
+    'envs.bias_mdp:MaximisationBias',
+    vector_entry_point='envs.bias_mdp:MaximisationBiasVector',
+    max_episode_steps=bias_mdp.TIME_LIMIT_ENV_STEPS,
+)
 
 # For ids that set none: a policy may run in circles, and its evaluation must end.
 _DEFAULT_TIME_LIMIT_ENV_STEPS = 1_000

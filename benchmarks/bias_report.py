@@ -1,0 +1,188 @@
+"""The report of benchmarks/maximisation_bias.py: tables, pictures, and what follows from them."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+
+from benchmarks import bias_pictures
+from benchmarks.bias_summary import Measured, Summary
+from pipelines import html_report
+
+_TITLE = 'The maximisation bias of Q-learning'
+_PLAIN, _DOUBLE = 'Q-learning', 'double Q-learning'
+
+
+def write(root: pathlib.Path, data: dict) -> str:
+    """Draws the pictures, writes the report to `root`, and returns its Markdown."""
+    kinds = {name: each for name, each in data.items() if isinstance(each, dict)}
+    _draw(root, kinds, data['step_size'])
+    parts = [_follows(data), '![share of left moves](left_moves.png)']
+    for kind, each in kinds.items():
+        tables = each['tables'][f'{data["step_size"]:g}']
+        parts += [
+            f'## {kind[0].upper()}{kind[1:]}',
+            f'{data["runs"]:,} runs of each table with step size {data["step_size"]:g}, '
+            f'{data["seeds"]} seeds of each network, {data["episodes"]:,} episodes; mean over runs '
+            '± its standard error. "Largest" is where the mean curve is highest.',
+            _table(tables | each['networks'], each['truth']),
+            f'![estimates of Q(A, right) and max Q(A, a)]({_picture(kind)})',
+        ]
+    parts += ['## Step sizes', '![step sizes](step_sizes.png)']
+    for kind, each in kinds.items():
+        named = {
+            f'{name}, {size}': summary
+            for size, agents in each['tables'].items()
+            for name, summary in agents.items()
+        }
+        parts += [f'{kind[0].upper()}{kind[1:]}:', _table(named, each['truth'])]
+    markdown = '\n\n'.join(parts)
+    html_report.write(root, _TITLE, markdown, data)
+    return markdown
+
+
+def shows_the_bias(data: dict) -> bool:
+    """Whether Q-learning overestimates the right side and goes there, and double does not."""
+    tables = data['random play']['tables'][f'{data["step_size"]:g}']
+    plain, double = tables[_PLAIN], tables[_DOUBLE]
+    goes_left = difference(double['greedy_left']['last_tenth'], plain['greedy_left']['last_tenth'])
+    return (
+        sign(plain['q_right']['final_bias']) > 0
+        and sign(double['q_right']['largest_bias']) <= 0
+        and sign(goes_left) > 0
+    )
+
+
+def sign(measured: Measured) -> int:
+    """1 or -1 where it is more than two standard errors from 0, else 0."""
+    mean, error = measured['mean'], measured['standard_error']
+    return 0 if abs(mean) <= 2 * error else 1 if mean > 0 else -1
+
+
+def difference(a: Measured, b: Measured) -> dict[str, float]:
+    """a - b, of independent runs."""
+    return {
+        'mean': a['mean'] - b['mean'],
+        'standard_error': (a['standard_error'] ** 2 + b['standard_error'] ** 2) ** 0.5,
+    }
+
+
+def _follows(data: dict) -> str:
+    """The paragraph that says what follows, every number and every 'too high' from the data."""
+    size, sentences = f'{data["step_size"]:g}', []
+    for kind in ('random play', 'epsilon 0.1'):
+        each = data[kind]
+        plain, double = (each['tables'][size][name] for name in (_PLAIN, _DOUBLE))
+        truth = each['truth']['q_right']
+        sentences.append(
+            f'**Tables, {kind}, step size {size}.** The estimate of Q(A, right) = {truth:.3f} '
+            f'after {data["episodes"]:,} episodes {_verdict(plain["q_right"]["final_bias"])} with '
+            f'Q-learning and {_verdict(double["q_right"]["final_bias"])} with double Q-learning; '
+            f'at its highest it {_verdict(plain["q_right"]["largest_bias"])} and '
+            f'{_verdict(double["q_right"]["largest_bias"])}. '
+            + _where_they_go(kind, plain, double, each['truth'])
+        )
+    for kind in ('random play', 'epsilon 0.1'):
+        plain, double = (data[kind]['networks'][name] for name in ('DQN', 'Double DQN'))
+        apart = difference(plain['q_max']['largest_bias'], double['q_max']['largest_bias'])
+        sentences.append(
+            f'**Networks, {kind}.** The estimate of max Q(A, a) = '
+            f'{data[kind]["truth"]["q_max"]:.3f}, at its highest, '
+            f'{_verdict(plain["q_max"]["largest_bias"])} with DQN and '
+            f'{_verdict(double["q_max"]["largest_bias"])} with Double DQN (DQN less Double DQN: '
+            f'{bias(apart)}, {"more" if sign(apart) else "less"} than two standard errors); at '
+            f'the end it {_verdict(plain["q_max"]["final_bias"])} and '
+            f'{_verdict(double["q_max"]["final_bias"])}.'
+        )
+    sentences.append(
+        '**Why.** Every table starts at 0, below the truth: what is seldom tried stays too low, '
+        'and with a small epsilon the right side is seldom tried once left looks better. Double '
+        'Q-learning values an action by rewards that had no part in choosing it. Double DQN '
+        'values it by an older copy of the network that chooses it, and both have learned from '
+        'one replay: they are not independent. The replay averages over all that was seen, as a '
+        'small step size does.'
+    )
+    return '\n\n'.join(sentences)
+
+
+def _where_they_go(kind: str, plain: Summary, double: Summary, truth: Mapping[str, float]) -> str:
+    if kind == 'random play':
+        return (
+            f'Greedily {share(plain["greedy_left"]["last_tenth"])} of the Q-learners would go '
+            f'left, as is right, and {share(double["greedy_left"]["last_tenth"])} of the double '
+            'Q-learners.'
+        )
+    first, last = (
+        ' and '.join(share(agent['left_moves'][tenth]) for agent in (plain, double))
+        for tenth in ('first_tenth', 'last_tenth')
+    )
+    return (
+        f'The shares of moves to the left are {first} in the first tenth of the episodes, {last} '
+        f'in the last ({truth["left_moves"]:.3f} is the best that exploring leaves).'
+    )
+
+
+def _verdict(measured: Measured) -> str:
+    """What a bias says of its estimate."""
+    words = {0: 'is right within two standard errors', 1: 'is too high', -1: 'is too low'}
+    return f'{words[sign(measured)]} ({bias(measured)})'
+
+
+def bias(measured: Measured) -> str:
+    """'+0.123 ± 0.004'."""
+    return f'{measured["mean"]:+.3f} ± {measured["standard_error"]:.3f}'
+
+
+def share(measured: Measured) -> str:
+    """'0.912 ± 0.004'."""
+    return bias(measured).removeprefix('+')
+
+
+def _table(agents: Mapping[str, Summary], truth: Mapping[str, float]) -> str:
+    rows = [
+        f'| agent | left moves, last tenth (best {truth["left_moves"]:.3f}) | greedy left '
+        f'| Q(A, right) - {truth["q_right"]:.3f}: largest (episode) | final '
+        f'| max Q(A, a) - {truth["q_max"]:.3f}: largest (episode) | final |',
+        '|---|---|---|---|---|---|---|',
+    ]
+    for name, summary in agents.items():
+        cells = [share(summary[left]['last_tenth']) for left in ('left_moves', 'greedy_left')]
+        for estimate in (summary['q_right'], summary['q_max']):
+            largest = estimate['largest_bias']
+            cells += [f'{bias(largest)} ({largest["episode"]})', bias(estimate['final_bias'])]
+        rows.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(rows)
+
+
+def _picture(kind: str) -> str:
+    return f'estimates_{kind.replace(" ", "_")}.png'
+
+
+def _draw(root: pathlib.Path, kinds: Mapping[str, dict], step_size: float) -> None:
+    def panels(each: dict, quantity: str) -> list[dict]:
+        return [
+            {name: summary[quantity]['curve'] for name, summary in agents.items()}
+            for agents in (each['tables'][f'{step_size:g}'], each['networks'])
+        ]
+
+    quantities = {'epsilon 0.1': 'left_moves', 'random play': 'greedy_left'}
+    titles = {
+        'epsilon 0.1': 'epsilon 0.1: share of left moves',
+        'random play': 'random play: share that would go left',
+    }
+    bias_pictures.draw_panels(
+        root / 'left_moves.png',
+        {
+            titles[kind]: (each['truth'][quantities[kind]], panels(each, quantities[kind]))
+            for kind, each in kinds.items()
+        },
+    )
+    for kind, each in kinds.items():
+        bias_pictures.draw_panels(
+            root / _picture(kind),
+            {
+                title: (each['truth'][quantity], panels(each, quantity))
+                for title, quantity in (('Q(A, right)', 'q_right'), ('max Q(A, a)', 'q_max'))
+            },
+        )
+    bias_pictures.draw_step_sizes(root / 'step_sizes.png', kinds, (_PLAIN, _DOUBLE))

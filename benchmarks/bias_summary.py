@@ -1,0 +1,81 @@
+"""The numbers of benchmarks/maximisation_bias.py: means over runs with their standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bias_runs import Runs
+from envs import bias_mdp
+
+Summary = dict[str, Any]
+Measured = Mapping[str, float]  # 'mean' and 'standard_error'
+_POINTS_PER_CURVE = 100
+_GOES_LEFT = bias_mdp.NEXT_STATE[bias_mdp.A] == bias_mdp.E  # [A]
+
+
+def truths(gamma: float, epsilon: float) -> dict[str, float]:
+    """What is right: values of A, the share of left moves that epsilon leaves, the best action."""
+    q_star = bias_mdp.solve(gamma)[bias_mdp.A]
+    return {
+        'q_left': float(q_star[bias_mdp.LEFT]),
+        'q_right': float(q_star[bias_mdp.RIGHT]),
+        'q_max': float(q_star.max()),
+        'left_moves': float(1.0 - epsilon * (1.0 - _GOES_LEFT.mean())),
+        'greedy_left': 1.0,
+    }
+
+
+def summarise(runs: Runs, truth: Mapping[str, float]) -> Summary:
+    """Of one agent: what it did in its first and last tenth, its largest and its final bias."""
+    tenth = max(1, runs.left.shape[1] // 10)
+    greedy_left = _GOES_LEFT[runs.q_values.argmax(axis=-1)]
+    summary: Summary = {
+        'left_moves': {
+            'first_tenth': measured(runs.left[:, :tenth].mean(axis=1)),
+            'last_tenth': measured(runs.left[:, -tenth:].mean(axis=1)),
+            'curve': _curve(runs.left),
+        },
+        'greedy_left': {
+            'last_tenth': measured(greedy_left[:, -tenth:].mean(axis=1)),
+            'curve': _curve(greedy_left),
+        },
+    }
+    estimates = {
+        'q_left': runs.q_values[..., bias_mdp.LEFT],
+        'q_right': runs.q_values[..., bias_mdp.RIGHT],
+        'q_max': runs.q_values.max(axis=-1),
+    }
+    for name, estimate in estimates.items():
+        bias = estimate - truth[name]
+        largest = int(bias.mean(axis=0).argmax())
+        summary[name] = {
+            'largest_bias': measured(bias[:, largest]) | {'episode': largest + 1},
+            'largest_bias_of_each_run': measured(bias.max(axis=1)),
+            'final_bias': measured(bias[:, -1]),
+            'curve': _curve(estimate),
+        }
+    return summary
+
+
+def measured(each: np.ndarray) -> dict[str, float]:
+    """Of one number per run [R]."""
+    return {
+        'mean': float(each.mean()),
+        'standard_error': float(each.std(ddof=1) / np.sqrt(len(each))),
+    }
+
+
+def _curve(each: np.ndarray) -> dict[str, list[float]]:
+    """Of [R, N]: the mean over a few episodes, then over runs, for each point."""
+    window = max(1, each.shape[1] // _POINTS_PER_CURVE)
+    count = each.shape[1] // window
+    points = each[:, : count * window].reshape(len(each), count, window).mean(axis=2)
+    standard_error = points.std(axis=0, ddof=1) / np.sqrt(len(each))
+    return {
+        'episode': [window * (i + 1) for i in range(count)],
+        'mean': [round(float(mean), 4) for mean in points.mean(axis=0)],
+        'standard_error': [round(float(error), 4) for error in standard_error],
+    }

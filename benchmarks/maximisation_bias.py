@@ -1,0 +1,127 @@
+"""S3: the maximisation bias of Q-learning, in tables and in networks, beside double Q-learning.
+
+    python -m benchmarks.maximisation_bias --root_dir=runs/maximisation_bias
+
+On the MDP of envs/bias_mdp.py: tabular Q-learning and double Q-learning (a thousand runs of each
+step size), DQN and Double DQN (twenty seeds; maximisation_bias.gin). Each of them twice:
+
+    epsilon 0.1   as in Sutton and Barto 2018, figure 6.5, the model of the picture of left moves
+    random play   epsilon 1: every action is tried alike, whatever is believed, so that what an
+                  estimate misses by is the estimator's; judged by what the runs would do greedily
+
+Leaves report.html (and .md, .json, pictures). Exits 1 where, in random play with step size 0.1,
+Q-learning does not overestimate the right side and go there more often than double Q-learning,
+or double Q-learning overestimates it too.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from pipelines import cli
+
+_FLAGS = flags.FlagValues()
+_ROOT_DIR = flags.DEFINE_string(
+    'root_dir', 'runs/maximisation_bias', 'Where the report is left.', flag_values=_FLAGS
+)
+_RUNS = flags.DEFINE_integer(
+    'runs', 1_000, 'Of each kind of table.', lower_bound=2, flag_values=_FLAGS
+)
+_SEEDS = flags.DEFINE_integer(
+    'seeds', 20, 'Runs of each network.', lower_bound=2, flag_values=_FLAGS
+)
+_EPISODES = flags.DEFINE_integer(
+    'episodes', 1_000, 'Of each run.', lower_bound=10, flag_values=_FLAGS
+)
+_PROCESSES = flags.DEFINE_integer(
+    'processes', 2, 'At a time; each takes about 1 GB.', lower_bound=1, flag_values=_FLAGS
+)
+
+EXPLORATION = {'epsilon 0.1': 0.1, 'random play': 1.0}
+TABLES = {'Q-learning': False, 'double Q-learning': True}  # double?
+NETWORKS = {'DQN': False, 'Double DQN': True}
+STEP_SIZES = (0.01, 0.05, 0.1, 0.2, 0.5, None)
+STEP_SIZE = 0.1  # of the tables beside the networks
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs everything; returns the exit code."""
+    return cli.run(_main, __doc__, _FLAGS, argv)
+
+
+def _main() -> None:
+    from benchmarks import bias_report
+
+    root = pathlib.Path(_ROOT_DIR.value)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise cli.UserError(f'--root_dir={root}: {e.strerror}; choose another directory') from e
+    data: dict = {
+        'runs': _RUNS.value,
+        'seeds': _SEEDS.value,
+        'episodes': _EPISODES.value,
+        'step_size': STEP_SIZE,
+    }
+    for kind, epsilon in EXPLORATION.items():
+        # A process gives the threads of TensorFlow's sessions back only when it ends.
+        with concurrent.futures.ProcessPoolExecutor(
+            _PROCESSES.value, multiprocessing.get_context('spawn')
+        ) as pool:
+            print(f'{kind}:', flush=True)
+            data[kind] = collect(pool, epsilon, _RUNS.value, _SEEDS.value, _EPISODES.value)
+    markdown = bias_report.write(root, data)
+    print(f'{markdown}\n\nthe report is {root / "report.html"}')
+    if not bias_report.shows_the_bias(data):
+        sys.exit(1)
+
+
+def collect(
+    pool: concurrent.futures.Executor, epsilon: float, runs: int, seeds: int, episodes: int
+) -> dict:
+    """The truth, and what each agent made of it; see `bias_summary.summarise`."""
+    from benchmarks import bias_runs, bias_summary
+
+    bias_runs.configure(epsilon)
+    truth = bias_summary.truths(bias_runs.bound('train_ddqn.gamma'), epsilon)
+    tables = {
+        (size, name): pool.submit(bias_runs.tabular_runs, double, epsilon, size, runs, episodes)
+        for size in STEP_SIZES
+        for name, double in TABLES.items()
+    }
+    networks = {
+        name: [
+            pool.submit(bias_runs.network_run, double, epsilon, seed, episodes)
+            for seed in range(seeds)
+        ]
+        for name, double in NETWORKS.items()
+    }
+    data: dict = {'truth': truth, 'tables': {}, 'networks': {}}
+    for size in STEP_SIZES:
+        data['tables'][step_size_name(size)] = {
+            name: bias_summary.summarise(tables.pop((size, name)).result(), truth)
+            for name in TABLES
+        }
+        print(f'  tables, step size {step_size_name(size)}: done', flush=True)
+    for name in NETWORKS:
+        each = [future.result() for future in networks[name]]
+        together = bias_runs.Runs(*(np.concatenate(part) for part in zip(*each, strict=True)))
+        data['networks'][name] = bias_summary.summarise(together, truth)
+        print(f'  {name}, {seeds} seeds: done', flush=True)
+    return data
+
+
+def step_size_name(step_size: float | None) -> str:
+    """'0.1', or '1/n'."""
+    return '1/n' if step_size is None else f'{step_size:g}'
+
+
+if __name__ == '__main__':
+    sys.exit(main())

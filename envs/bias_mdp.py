@@ -1,0 +1,123 @@
+"""The maximisation-bias MDP (system S3), natively vectorised, with its solution.
+
+           +2            0             0         N(1, noise^2)
+    F <---------- E <---------> A <---------> B -------------> C, D
+                       left          right
+
+An episode starts in A and ends in C, D or F. In B and in E one may also go back to A for
+nothing. To go left is worth gamma * 2; to go right is worth less, for B's best is to come back
+and go left (as long as gamma^2 * 2 > 1). But the larger of B's two noisy estimates looks better
+than either is: where the noise is 4, the mean of the larger of two draws is 3.257 instead of 1.
+After the example of Sutton and Barto 2018, section 6.7, with ways back.
+
+Every state has three actions, so that none needs a mask. The surplus ones of A and E repeat a
+move without noise (A's left, E's way to F): they change no value, and give the maximum over
+A's actions no second estimate of the noisy side to be too large. What is a left move is
+therefore told by where it went.
+
+    action   0  1  2
+    A        E  B  E
+    B        A  C  D
+    E        A  F  F
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector.utils import batch_space
+
+A, B, C, D, E, F = range(6)
+NEXT_STATE = np.array([[E, B, E], [A, C, D], [C, C, C], [D, D, D], [A, F, F], [F, F, F]])
+MEAN_REWARD = np.array([[0, 0, 0], [0, 1, 1], [0, 0, 0], [0, 0, 0], [0, 2, 2], [0, 0, 0]], float)
+IS_NOISY = (NEXT_STATE == C) | (NEXT_STATE == D)
+TERMINAL = np.array([False, False, True, True, False, True])
+LEFT, RIGHT = 0, 1  # actions of A
+
+# A circle pays nothing, so that an agent that learns tires of it; a frozen greedy policy may not.
+# What comes after so many steps is worth 0.95^100 = 0.006 of its value now.
+TIME_LIMIT_ENV_STEPS = 100
+
+_ONE_HOT = np.eye(6, dtype=np.float32)
+_OBSERVATION_SPACE = gym.spaces.Box(0.0, 1.0, (6,), np.float32)
+_ACTION_SPACE: gym.Space = gym.spaces.Discrete(3)
+
+
+def solve(gamma: float) -> np.ndarray:
+    """Q*, float64 [6 states, 3 actions], by value iteration on the mean rewards."""
+    q_values = np.zeros(MEAN_REWARD.shape)
+    for _ in range(10_000):
+        value = np.where(TERMINAL, 0.0, q_values.max(axis=1))
+        q_values = np.where(TERMINAL[:, np.newaxis], 0.0, MEAN_REWARD + gamma * value[NEXT_STATE])
+    return q_values
+
+
+def move(state, action, noise: float, generator: np.random.Generator):
+    """The next state and the reward, for integers or for integer arrays of one shape.
+
+    `noise`: the standard deviation of the rewards for reaching C and D from B.
+    """
+    deviation = noise * IS_NOISY[state, action]
+    reward = generator.normal(MEAN_REWARD[state, action], deviation)
+    return NEXT_STATE[state, action], reward
+
+
+class MaximisationBias(gym.Env):
+    """One copy. Observation: the state, one-hot, float32 [6]. Action: 0, 1 or 2."""
+
+    metadata = {'render_modes': []}
+    observation_space = _OBSERVATION_SPACE
+    action_space = _ACTION_SPACE
+
+    def __init__(self, noise: float = 4.0):
+        self._noise = noise
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._state = A
+        return _ONE_HOT[A].copy(), {}
+
+    def step(self, action):
+        self._state, reward = move(self._state, action, self._noise, self.np_random)
+        return _ONE_HOT[self._state].copy(), float(reward), bool(TERMINAL[self._state]), False, {}
+
+
+class MaximisationBiasVector(gym.vector.VectorEnv):
+    """`num_envs` copies, stepped by a few array operations; one generator serves them all."""
+
+    metadata: dict[str, Any] = {
+        'render_modes': [],
+        'autoreset_mode': gym.vector.AutoresetMode.NEXT_STEP,
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int = TIME_LIMIT_ENV_STEPS,
+        noise: float = 4.0,
+    ):
+        self.num_envs = num_envs
+        self._limit, self._noise = max_episode_steps, noise
+        self.single_observation_space, self.single_action_space = _OBSERVATION_SPACE, _ACTION_SPACE
+        self.observation_space = batch_space(_OBSERVATION_SPACE, num_envs)
+        self.action_space = batch_space(_ACTION_SPACE, num_envs)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._state = np.full(self.num_envs, A)
+        self._steps = np.zeros(self.num_envs, int)
+        self._done = np.zeros(self.num_envs, bool)
+        return _ONE_HOT[self._state], {}
+
+    def step(self, actions):
+        starts = self._done
+        state, reward = move(self._state, actions, self._noise, self.np_random)
+        self._state = np.where(starts, A, state)
+        self._steps = np.where(starts, 0, self._steps + 1)
+        terminated = TERMINAL[self._state]
+        truncated = ~terminated & (self._steps >= self._limit)
+        self._done = terminated | truncated
+        reward = np.where(starts, 0.0, reward)
+        return _ONE_HOT[self._state], reward, terminated, truncated, {}
