@@ -95,7 +95,8 @@ def _run_experiment(plan, root: pathlib.Path, stop_requested: Callable[[], bool]
     failed = _run([run for run in runs if not run.is_finished], len(runs), stop_requested)
     if failed is None:
         return
-    finished = [run for run in runs if run.is_finished]
+    order = list(plan.definitions())  # of the file, whichever seeds are missing
+    finished = sorted((r for r in runs if r.is_finished), key=lambda run: order.index(run.cell))
     if finished:
         results = [run_results.read(run.path, run.environment, run.agent) for run in finished]
         commands = {run.name: shlex.join(('python', *run.arguments)) for run in runs}

@@ -6,6 +6,7 @@ is [value, low, high], with its 95 % interval (see `score_statistics`).
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,7 +27,8 @@ def compare(results: Sequence[Result], metric: str, claims: Iterable[Claim] = ()
     """Everything that can be said of the runs.
 
     Args:
-      results: finished runs; which seeds an agent has may differ by environment.
+      results: finished runs, in the order to show agents and environments in; which seeds an
+        agent has may differ by environment.
       metric: 'eval_mean' or 'return_mean_100'.
       claims: to be judged; those about missing cells are left out.
 
@@ -34,10 +36,10 @@ def compare(results: Sequence[Result], metric: str, claims: Iterable[Claim] = ()
       UserError: runs that are no seeds of one agent, or a run without a score.
     """
     run_results.check_cells(results)
-    results = sorted(results, key=lambda result: result.seed)  # stable: cells keep their order
     cells: dict[str, dict[str, list[Result]]] = {}
     for result in results:
-        cells.setdefault(result.environment, {}).setdefault(result.agent, []).append(result)
+        runs = cells.setdefault(result.environment, {}).setdefault(result.agent, [])
+        bisect.insort(runs, result, key=lambda run: run.seed)
     scores = {
         environment: {
             agent: np.array([[run.score(metric)] for run in runs]) for agent, runs in agents.items()
