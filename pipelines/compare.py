@@ -78,7 +78,7 @@ def _main() -> None:
         with run_dir.RunDir(_ROOT_DIR.value) as root:
             _report(root.path, 'Comparison', '', results, _METRIC.value)
         return
-    plan = experiment.load(_EXPERIMENT.value)
+    plan = experiment.load(str(_EXPERIMENT.value))
     with run_dir.RunDir(_ROOT_DIR.value) as root, run_dir.stop_on_signal() as stop_requested:
         _run_experiment(plan, root.path, stop_requested)
 

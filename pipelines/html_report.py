@@ -11,7 +11,7 @@ import mimetypes
 import pathlib
 import re
 
-import markdown as markdown_lib
+import markdown as markdown_lib  # type: ignore[import-untyped]
 
 from pipelines import run_dir
 

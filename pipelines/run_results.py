@@ -80,7 +80,7 @@ def read_all(directories: Iterable[str]) -> list[Result]:
     Raises:
       UserError: there is none in one of them.
     """
-    results = {}
+    results: dict[pathlib.Path, Result] = {}
     for name in directories:
         paths = sorted(path.parent for path in pathlib.Path(name).rglob('summary.json'))
         if not paths:

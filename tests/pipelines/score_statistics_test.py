@@ -39,6 +39,11 @@ scores = hnp.arrays(
 )
 
 
+@hypothesis.given(scores)
+def test_the_iqm_is_rliables(x):
+    assert statistics.iqm(x) == pytest.approx(metrics.aggregate_iqm(x))
+
+
 @hypothesis.given(scores, st.data())
 @hypothesis.settings(deadline=None)
 def test_the_probabilities_of_improvement_of_a_pair_sum_to_one_and_are_rliables(x, data):
