@@ -33,11 +33,11 @@ def markdown(tmp_path, data):
 
 
 def test_scores_differences_and_costs_are_those_of_the_runs(tmp_path):
-    scores = {('quiet', 'dqn'): [1, 2, 3, 4, 5, 6, 7, 20], ('quiet', 'double'): around(50, 8)}
+    scores = {('quiet', 'dqn'): [1, 2, 3, 4, 5, 6, 7, 56], ('quiet', 'double'): around(50, 8)}
     data = comparison.compare(results(tmp_path, scores), 'eval_mean')
     cell = data['environments']['quiet']['agents']['dqn']
-    assert cell['scores'] == [1, 2, 3, 4, 5, 6, 7, 20] and cell['seeds'] == list(range(8))
-    assert cell['iqm'][0] == 4.5 and cell['mean'][0] == 6.0 and cell['median'][0] == 4.5
+    assert cell['scores'] == [1, 2, 3, 4, 5, 6, 7, 56] and cell['seeds'] == list(range(8))
+    assert cell['iqm'][0] == 4.5 and cell['mean'][0] == 10.5 and cell['median'][0] == 4.5
     assert cell['wall_seconds'] == 2.0 and cell['env_steps_per_second'] == 500.0
     (pair,) = data['environments']['quiet']['pairs']
     assert (pair['agent'], pair['beside']) == ('double', 'dqn')
@@ -45,7 +45,7 @@ def test_scores_differences_and_costs_are_those_of_the_runs(tmp_path):
     assert pair['probability'][0] == 7 / 8 and pair['says'] == 'double is better'
     assert data['together'] is None and len(data['profiles']) == 1
     text = markdown(tmp_path, data)
-    assert '| dqn | 8 | 6.000 [' in text and 'Too few seeds' not in text
+    assert '| dqn | 8 | 10.5 [' in text and 'Too few seeds' not in text
     assert json.loads((tmp_path / 'report.json').read_text())['fewest_seeds'] == 8
 
 
