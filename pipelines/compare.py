@@ -163,14 +163,16 @@ def _run(missing: Sequence, num_runs: int, stop_requested: Callable[[], bool]):
         for name, run in runs.items()
     ]
     failed: dict[str, str] = {}
-    had = num_runs - len(missing)
-    print(f'{had} of {num_runs} runs are finished', flush=True)
-    bar = tqdm.tqdm(total=num_runs, initial=had, unit=' runs', disable=not sys.stderr.isatty())
+    finished = num_runs - len(missing)
+    print(f'{finished} of {num_runs} runs are finished', flush=True)
+    bar = tqdm.tqdm(total=num_runs, initial=finished, unit=' runs', disable=not sys.stderr.isatty())
 
     def done(job: processes.Job, exit_code: int):
+        nonlocal finished
         run = runs[job.name]
         if exit_code == 0 and run.is_finished:
             words = _in_words(run)
+            finished += 1
             bar.update()
         elif stop_requested():
             words = 'stopped'
@@ -178,7 +180,6 @@ def _run(missing: Sequence, num_runs: int, stop_requested: Callable[[], bool]):
             killed = f'killed by signal {-exit_code}: ' if exit_code < 0 else ''
             failed[job.name] = killed + job.last_line().removeprefix('error: ')
             words = f'failed: {failed[job.name]}'
-        finished = had + sum(run.is_finished for run in missing)
         with bar.external_write_mode():
             print(f'[{finished}/{num_runs}] {job.name}: {words}', flush=True)
 
@@ -214,6 +215,8 @@ def _report(root: pathlib.Path, title: str, text: str, results, metric: str, cla
     for name, environment in data['environments'].items():
         for agent, cell in environment['agents'].items():
             print(f'  {name:<16} {agent:<20} {Estimate(*cell["iqm"])}, {len(cell["seeds"])} seeds')
+    if data['fewest_seeds'] < data['min_seeds_of_a_claim']:
+        print(f'too few seeds for a claim: {data["fewest_seeds"]} in the smallest cell')
     print(f'the report is {root / "report.html"}')
 
 

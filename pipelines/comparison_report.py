@@ -183,9 +183,12 @@ def _how(data: dict, provenance: dict) -> Iterator[str]:
     configuration = data['configuration']
     yield '## How'
     yield f'```\n{provenance["command"]}\n```'
-    if provenance['runs']:
-        yield 'which runs:'
-        yield _code(provenance['runs'].values())
+    firsts: dict[str, str] = {}
+    for name, command in provenance['runs'].items():
+        firsts.setdefault(name.rpartition('/')[0], command)
+    if firsts:
+        yield 'which runs, for the first seed (report.json has every command):'
+        yield _code(firsts.values())
     if any(configuration['cells'].values()):
         yield 'What differs:'
         yield _table(

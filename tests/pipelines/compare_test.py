@@ -100,6 +100,7 @@ def test_twelve_runs_killed_twice_are_each_finished_once(tmp_path, capsys):
 
     assert compare.main(['compare', *flags(experiment, root_dir)]) == 0
     out = capsys.readouterr().out
+    assert 'too few seeds for a claim: 3 in the smallest cell' in out
     assert 'checking the bindings' not in out  # the first start has done it
     assert f'{len(finished)} of 12 runs are finished' in out
     now = summaries(root_dir)
