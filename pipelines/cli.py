@@ -90,6 +90,20 @@ def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> tuple[flag
     )  # fmt: skip
 
 
+def define_check_only(flag_values: flags.FlagValues) -> flags.FlagHolder:
+    """--check_only: what `compare` asks of every cell before it runs the first."""
+    return flags.DEFINE_boolean(
+        'check_only', False, 'Make everything, check every binding, and stop: nothing is written.',
+        flag_values=flag_values,
+    )  # fmt: skip
+
+
+def existing_file(name: str) -> pathlib.Path | None:
+    """The file of that path, or of that name below pipelines/; None where neither is there."""
+    candidates = (pathlib.Path(name), _PACKAGE_DIR / name)
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def storage_failure(error: Exception) -> str | None:
     """The disk's words where the disk, not the program, is at fault; else None."""
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
@@ -164,16 +178,13 @@ def parse_gin(gin_file: str | None, bindings: Sequence[str]) -> None:
         nearest is named), or a value that is not Python.
     """
     gin.clear_config()
-    files = []
-    if gin_file:
-        candidates = [pathlib.Path(gin_file), _PACKAGE_DIR / gin_file]
-        files = [str(path) for path in candidates if path.is_file()][:1]
-        if not files:
-            shipped = ', '.join(sorted(p.name for p in (_PACKAGE_DIR / 'configs').glob('*.gin')))
-            raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
+    path = existing_file(gin_file) if gin_file else None
+    if gin_file and path is None:
+        shipped = ', '.join(sorted(p.name for p in (_PACKAGE_DIR / 'configs').glob('*.gin')))
+        raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
     gin.add_config_file_search_path(str(_PACKAGE_DIR))
-    for path in files:
-        _parse(gin.parse_config_file, path)
+    if path is not None:
+        _parse(gin.parse_config_file, str(path))
     from_file = _all_bindings()
     for binding in bindings:
         _parse(gin.parse_config, binding)

@@ -1,33 +1,64 @@
-"""A report as Markdown, JSON and one HTML file that opens offline."""
+"""A report in three forms: Markdown to paste, JSON to compute with, one HTML file to open.
+
+report.html holds its pictures and its style itself: it opens offline, and can be mailed.
+"""
 
 from __future__ import annotations
 
 import base64
-import json
+import html
+import mimetypes
 import pathlib
 import re
 
 import markdown as markdown_lib  # type: ignore[import-untyped]
 
-_CSS = (
-    'body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}'
-    'table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2em .6em}'
-    'img{max-width:100%}'
-)
+from pipelines import run_dir
+
+_STYLE = """
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+       font: 16px/1.5 system-ui, sans-serif; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { border: 1px solid #ccc; padding: 0.25rem 0.6rem; text-align: left; }
+th { background: #f3f3f3; }
+img { max-width: 100%; }
+pre, code { background: #f6f6f6; font-size: 0.9em; }
+pre { padding: 0.6rem; overflow-x: auto; }
+"""
+_PICTURE = re.compile(r'(<img\b[^>]*?\bsrc=")([^"]+)(")')
 
 
 def write(directory: pathlib.Path, title: str, markdown: str, data: dict) -> None:
-    """Writes report.md, report.json and report.html, its pictures embedded, to `directory`."""
-    text = f'# {title}\n\n{markdown}'
-    (directory / 'report.md').write_text(text)
-    (directory / 'report.json').write_text(json.dumps(data, indent=1) + '\n')
+    """Writes report.md, report.json and report.html, each whole or not at all.
 
-    def embed(match: re.Match) -> str:
-        picture = base64.b64encode((directory / match[1]).read_bytes()).decode()
-        return f'src="data:image/png;base64,{picture}"'
+    Args:
+      directory: must exist; pictures are looked for in it.
+      title: of the page, and the Markdown's first heading.
+      markdown: the text below the title, with tables; pictures by relative path.
+      data: the same as JSON.
 
-    body = re.sub(r'src="([^":]+\.png)"', embed, markdown_lib.markdown(text, extensions=['tables']))
-    (directory / 'report.html').write_text(
-        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title>'
-        f'<style>{_CSS}</style></head><body>{body}</body></html>\n'
+    Raises:
+      FileNotFoundError: a picture is not there.
+    """
+    text = f'# {title}\n\n{markdown.strip()}\n'
+    body = markdown_lib.markdown(text, extensions=['tables', 'fenced_code'])
+    body = _PICTURE.sub(lambda found: _with_data(directory, found), body)
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
+        f'<body>\n{body}\n</body>\n</html>\n'
     )
+    run_dir.write_text(directory / 'report.md', text)
+    run_dir.write_json(directory / 'report.json', data)
+    run_dir.write_text(directory / 'report.html', page)
+
+
+def _with_data(directory: pathlib.Path, found: re.Match) -> str:
+    before, source, after = found.groups()
+    if source.startswith('data:'):
+        return found.group()
+    path = directory / html.unescape(source)
+    kind = mimetypes.guess_type(path.name)[0] or 'application/octet-stream'
+    content = base64.b64encode(path.read_bytes()).decode('ascii')
+    return f'{before}data:{kind};base64,{content}{after}'

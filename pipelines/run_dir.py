@@ -23,6 +23,7 @@ import os
 import pathlib
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
 import gin
@@ -208,6 +209,25 @@ class RunDir:
         if damaged:
             say('no whole checkpoint is left: starting anew')
         return None
+
+
+class _Rehearsal(RunDir):
+    """A run of which everything is made and nothing begun."""
+
+    def claim(self, *args, **kwargs) -> bool:
+        print('every binding is used, and everything can be made')
+        return False
+
+
+@contextlib.contextmanager
+def open_run(root_dir: str, check_only: bool) -> Iterator[RunDir]:
+    """`RunDir(root_dir)`; for a check only, a temporary one whose `claim` ends the run."""
+    if not check_only:
+        with RunDir(root_dir) as run:
+            yield run
+        return
+    with tempfile.TemporaryDirectory() as temporary, _Rehearsal(temporary) as run:
+        yield run
 
 
 def _checksums(directory: pathlib.Path) -> dict[str, str]:

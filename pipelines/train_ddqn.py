@@ -34,6 +34,7 @@ _FLAGS = flags.FlagValues()
 _ROOT_DIR, _GIN_FILE, _GIN_BINDINGS, _SEED = cli.define_run_flags(
     _FLAGS, 'configs/ddqn_cartpole.gin'
 )
+_CHECK_ONLY = cli.define_check_only(_FLAGS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +51,7 @@ def _main() -> None:
     from pipelines import replay, run_dir  # noqa: F401
 
     cli.parse_gin(_GIN_FILE.value, _GIN_BINDINGS.value)
-    with run_dir.RunDir(_ROOT_DIR.value) as run:
+    with run_dir.open_run(_ROOT_DIR.value, _CHECK_ONLY.value) as run:
         train_ddqn(run, _SEED.value)
 
 

@@ -42,8 +42,8 @@ def test_every_module_has_a_test_of_its_own_or_is_named_here():
         'envs/suite', 'envs/noisy_reward',  # in gymnasium_env_test
         'envs/gaussian_bandit', 'envs/linear_quadratic',  # in continuous_test
         'pipelines/report',  # in space_invaders_test
-        'pipelines/reference',  # in progress_test
         'pipelines/replay_client',  # in replay_test
+        'pipelines/comparison_report', 'pipelines/comparison_figures',  # in comparison_test
         'pipelines/session', 'pipelines/export_proof',  # in train_ddqn_test, export_test
 
     }  # fmt: skip

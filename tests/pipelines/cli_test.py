@@ -10,7 +10,7 @@ import pytest
 from pipelines import evaluate, train_ddqn
 
 
-@pytest.mark.parametrize('driver', ['train_ddqn', 'evaluate'])
+@pytest.mark.parametrize('driver', ['train_ddqn', 'evaluate', 'compare'])
 def test_help_answers_without_tensorflow(driver):
     code = (
         'import sys, runpy; sys.argv = ["x", "--help"]\n'

@@ -121,3 +121,10 @@ def test_files_of_others_are_left_alone(tmp_path):
         pass
     left = {p.name for p in tmp_path.iterdir()}
     assert left >= {'thesis.tmp', 'notes.old', 'data.old'}
+
+
+def test_a_check_makes_no_directory_and_claims_nothing(tmp_path):
+    with run_dir.open_run(str(tmp_path / 'run'), check_only=True) as run:
+        temporary = run.path
+        assert temporary.exists() and not run.claim(0, 'env_steps', 100)
+    assert not temporary.exists() and not (tmp_path / 'run').exists()

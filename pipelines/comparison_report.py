@@ -1,0 +1,215 @@
+"""The report of a comparison: tables and sentences from the data of `comparison.compare`."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipelines import comparison_figures, html_report
+from pipelines.experiment import METRICS
+from pipelines.score_statistics import Estimate, short
+
+
+def write(root: pathlib.Path, title: str, text: str, data: dict, provenance: dict) -> None:
+    """Writes report.md, report.json, report.html and the pictures they show into `root`.
+
+    Args:
+      root: must exist.
+      title: of the report.
+      text: Markdown below the title.
+      data: of `comparison.compare`.
+      provenance: 'command' that makes this report, 'runs' (a name and its command), 'failed'
+        (a name and what it said last).
+    """
+    comparison_figures.draw_scores(data, root / 'scores.png')
+    comparison_figures.draw_profiles(data, root / 'profiles.png')
+    drawn = {
+        'curves': comparison_figures.draw_curves(data, root / 'curves.png'),
+        'improvement': comparison_figures.draw_improvement(data, root / 'improvement.png'),
+    }
+    sections = [text, *_reading(data), *_failed(provenance['failed'])]
+    for judged in data['claims']:
+        sections += _claim(judged)
+    for name, environment in data['environments'].items():
+        sections += _environment(name, environment)
+    sections.append('![score of each seed, IQM and its interval](scores.png)')
+    if data['together']:
+        sections += _together(data['together'])
+    if drawn['improvement']:
+        sections.append('![probability of improvement](improvement.png)')
+    sections += ['## Performance profiles', '![share of runs above a score](profiles.png)']
+    if drawn['curves']:
+        sections += ['## Sample efficiency', '![return against env steps](curves.png)']
+    sections += [*_cost(data), *_how(data, provenance)]
+    html_report.write(root, title, '\n\n'.join(sections), data | {'provenance': provenance})
+
+
+def _reading(data: dict) -> Iterator[str]:
+    few, enough = data['fewest_seeds'], data['min_seeds_of_a_claim']
+    yield (
+        f'A score is the {METRICS[data["metric"]]} (`{data["metric"]}`). Square brackets are 95 % '
+        'intervals, percentiles of a bootstrap over the seeds of each environment (Agarwal et al. '
+        '2021). IQM: the mean of the middle half of the seeds. An interval of a difference that '
+        'includes 0 is no claim; where many pairs are shown, expect one in twenty to exclude it '
+        'by chance.'
+    )
+    if few < enough:
+        yield (
+            f'**Too few seeds for a claim: {few} in the smallest cell, and fewer than {enough} '
+            'give intervals that are far too narrow.**'
+        )
+
+
+def _failed(failed: Mapping[str, str]) -> Iterator[str]:
+    if failed:
+        yield '## Runs that failed, and are missing below'
+        yield '\n'.join(f'- {name}: `{words}`' for name, words in failed.items())
+
+
+def _claim(judged: dict) -> Iterator[str]:
+    suffers, endures, where = judged['suffers'], judged['endures'], judged['to']
+    step = f'from {judged["from"]} to {where}'
+    loss, kept = Estimate(*judged['change_of_suffers']), Estimate(*judged['change_of_endures'])
+    spared = Estimate(*judged['difference_of_changes'])
+    yield f'## {judged["claim"]}'
+    yield '\n'.join(
+        (
+            f'- {suffers}, {step}: the IQM changes by {loss}.',
+            f'- {endures}, {step}: by {kept}.',
+            f'- The second change minus the first: {spared}.',
+            f'- On {where}, {endures} minus {suffers}: '
+            f'{Estimate(*judged["difference_at_to"])}; the probability that a run of {endures} is '
+            f'better is {Estimate(*judged["probability_at_to"])}.',
+        )
+    )
+    if not judged['judged']:
+        yield f'**Not judged: {judged["seeds"]} seeds are too few.**'
+        return
+    if judged['holds']:
+        yield f'**The claim holds here: {suffers} loses, and {endures} loses less.**'
+        return
+    missing = []
+    if not loss.high < 0.0:
+        missing.append(
+            f'{suffers} gains' if loss.low > 0.0 else f'that {suffers} loses is not shown'
+        )
+    if not spared.low > 0.0:
+        missing.append(
+            f'{endures} loses more'
+            if spared.high < 0.0
+            else f'that {endures} loses less is not shown'
+        )
+    if kept.high < 0.0:
+        missing.append(f'{endures} loses, too')
+    yield f'**The claim does not hold here: {"; ".join(missing)}.**'
+
+
+def _environment(name: str, environment: dict) -> Iterator[str]:
+    yield f'## {name}'
+    yield _table(
+        ('agent', 'seeds', 'mean', 'IQM', 'median', 'each seed'),
+        [
+            (
+                agent,
+                len(cell['seeds']),
+                *(Estimate(*cell[key]) for key in ('mean', 'iqm', 'median')),
+                ', '.join(map(short, cell['scores'])),
+            )
+            for agent, cell in environment['agents'].items()
+        ],
+    )
+    yield from _pairs(environment['pairs'], len(environment['agents']))
+
+
+def _pairs(pairs: Sequence[dict], num_agents: int) -> Iterator[str]:
+    if num_agents < 2:
+        return
+    yield _table(
+        ('pair', 'difference of IQM', 'probability of improvement', 'says'),
+        [
+            (
+                f'{pair["agent"]} against {pair["beside"]}',
+                Estimate(*pair['difference']),
+                Estimate(*pair['probability']),
+                pair['says'],
+            )
+            for pair in pairs
+        ],
+    )
+
+
+def _together(together: dict) -> Iterator[str]:
+    yield '## All environments together'
+    yield 'Scores are normalised: (score - zero) / (one - zero).'
+    yield _table(
+        ('environment', 'zero', 'one', 'which are'),
+        [
+            (name, short(scale['zero']), short(scale['one']), scale['source'])
+            for name, scale in together['scales'].items()
+        ],
+    )
+    if left_out := together['left_out_environments']:
+        yield f'Left out, for no such numbers are known: {", ".join(left_out)}.'
+    yield _table(
+        ('agent', 'seeds', 'mean', 'IQM', 'median over environments'),
+        [
+            (agent, row['seeds'], *(Estimate(*row[key]) for key in ('mean', 'iqm', 'median')))
+            for agent, row in together['agents'].items()
+        ],
+    )
+    yield from _pairs(together['pairs'], len(together['agents']))
+
+
+def _cost(data: dict) -> Iterator[str]:
+    yield '## What it cost'
+    yield _table(
+        ('environment', 'agent', 'env steps', 'seconds', 'env steps/s'),
+        [
+            (
+                name,
+                agent,
+                f'{cell["env_steps"]:,.0f}',
+                f'{cell["wall_seconds"]:,.1f}',
+                f'{cell["env_steps_per_second"]:,.0f}',
+            )
+            for name, environment in data['environments'].items()
+            for agent, cell in environment['agents'].items()
+        ],
+    )
+    yield 'Means over the seeds; seconds of training and periodic evaluation.'
+
+
+def _how(data: dict, provenance: dict) -> Iterator[str]:
+    configuration = data['configuration']
+    yield '## How'
+    yield f'```\n{provenance["command"]}\n```'
+    firsts: dict[str, str] = {}
+    for name, command in provenance['runs'].items():
+        firsts.setdefault(name.rpartition('/')[0], command)
+    if firsts:
+        yield 'which runs, for the first seed (report.json has every command):'
+        yield _code(firsts.values())
+    if any(configuration['cells'].values()):
+        yield 'What differs:'
+        yield _table(
+            ('environment / agent', 'bindings'),
+            [
+                (name, '<br>'.join(f'`{k} = {v}`' for k, v in bindings.items()))
+                for name, bindings in configuration['cells'].items()
+            ],
+        )
+    yield 'The operative configuration of all:'
+    yield _code(f'{k} = {v}' for k, v in configuration['common'].items())
+
+
+def _code(lines) -> str:
+    return '```\n' + '\n'.join(lines) + '\n```'
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ['---'] * len(head), *rows]
+    return '\n'.join('| ' + ' | '.join(_cell(cell) for cell in line) + ' |' for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace('|', r'\|')

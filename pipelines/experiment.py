@@ -1,0 +1,257 @@
+"""An experiment file: agents x environments x seeds, and the command of each run.
+
+    program = 'train_ddqn'                       # or 'train_reinforce'
+    gin_file = 'configs/ddqn_cartpole.gin'       # optional: the program's own by default
+    bindings = ['train_ddqn.num_env_steps = 20_000']   # optional: of every run
+    seeds = 10                                   # 0 to 9; or a list
+    metric = 'eval_mean'                         # optional: or 'return_mean_100'
+
+    [environments]                               # a name and its bindings
+    cartpole = ["train_ddqn.env_name = 'CartPole-v1'"]
+
+    [agents]                                     # theirs win over the environment's
+    dqn = ['train_ddqn.double = False']
+    double_dqn = ['train_ddqn.double = True']
+
+Optional, too: `title`, `text`, and `[[claims]]` (see `Claim`). A run is kept in
+<root_dir>/<environment>/<agent>/seed_<n>.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines import cli, run_dir
+from pipelines.cli import UserError
+
+PROGRAMS = ('train_ddqn', 'train_reinforce')
+METRICS = {
+    'eval_mean': 'mean return of the exported policy, on seeds never used before',
+    'return_mean_100': 'mean return of the last 100 training episodes',
+}
+_FILE_NAME = re.compile(r'[A-Za-z0-9][\w.+-]*', re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """That, going from one environment to another, agent `suffers` loses and `endures` does not."""
+
+    text: str
+    suffers: str
+    endures: str
+    from_environment: str
+    to_environment: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of the matrix, and what makes it."""
+
+    environment: str
+    agent: str
+    seed: int
+    path: pathlib.Path
+    arguments: tuple[str, ...]  # of python
+
+    @property
+    def cell(self) -> str:
+        """'<environment>/<agent>', which all seeds share."""
+        return f'{self.environment}/{self.agent}'
+
+    @property
+    def name(self) -> str:
+        """What it is called in words."""
+        return f'{self.cell}/seed_{self.seed}'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has left its summary."""
+        return (self.path / 'summary.json').exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What an experiment file says; see `load`."""
+
+    title: str
+    text: str
+    program: str
+    gin_file: str | None
+    bindings: tuple[str, ...]
+    seeds: tuple[int, ...]
+    metric: str
+    environments: Mapping[str, tuple[str, ...]]
+    agents: Mapping[str, tuple[str, ...]]
+    claims: tuple[Claim, ...]
+
+    def runs(self, root: pathlib.Path) -> list[Run]:
+        """All of them; every cell's first seed comes first."""
+        runs = []
+        for seed in self.seeds:
+            for environment in self.environments:
+                for agent in self.agents:
+                    path = root / environment / agent / f'seed_{seed}'
+                    arguments = (
+                        '-m', f'pipelines.{self.program}', f'--root_dir={path}',
+                        f'--seed={seed}', *self._gin_flags(environment, agent),
+                    )  # fmt: skip
+                    runs.append(Run(environment, agent, seed, path, arguments))
+        return runs
+
+    def _gin_flags(self, environment: str, agent: str) -> list[str]:
+        file = [f'--gin_file={self.gin_file}'] if self.gin_file else []
+        bindings = (*self.bindings, *self.environments[environment], *self.agents[agent])
+        return file + [f'--gin_bindings={binding}' for binding in bindings]
+
+    def definitions(self) -> dict[str, list[str]]:
+        """By cell: everything in the files that makes its runs what they are, line by line."""
+        shared = [f"program = '{self.program}'"]
+        if self.gin_file:
+            shared += _gin_lines(self.gin_file)
+        return {
+            f'{environment}/{agent}': [*shared, *self._gin_flags(environment, agent)]
+            for environment in self.environments
+            for agent in self.agents
+        }
+
+
+def _gin_lines(gin_file: str) -> list[str]:
+    """The bindings of a gin file and of what it includes, without comments."""
+    path = cli.existing_file(gin_file)
+    if path is None:
+        raise UserError(f"gin_file = '{gin_file}' does not exist")
+    lines = [line.split('#')[0].rstrip() for line in path.read_text().splitlines()]
+    for line in list(lines):
+        if included := re.match(r"include\s+['\"](.+)['\"]", line):
+            lines += _gin_lines(included[1])
+    return [line for line in lines if line]
+
+
+def new_cells(experiment: Experiment, root: pathlib.Path) -> set[str]:
+    """The cells that no earlier start of this experiment in `root` has checked.
+
+    Raises:
+      UserError: a cell is not what it was; its first difference is named.
+    """
+    path = root / 'experiment.json'
+    before = json.loads(path.read_text()) if path.exists() else {}
+    now = experiment.definitions()
+    for cell in before.keys() & now.keys():
+        if before[cell] == now[cell]:
+            continue
+        gone = [line for line in before[cell] if line not in now[cell]]
+        come = [line for line in now[cell] if line not in before[cell]]
+        change = (
+            f"had '{gone[0]}'" if gone else f"had no '{come[0]}'" if come else 'had another order'
+        )
+        raise UserError(
+            f"--root_dir='{root}' holds a different experiment: {cell} {change}; choose another "
+            'directory'
+        )
+    return now.keys() - before.keys()
+
+
+def keep(experiment: Experiment, root: pathlib.Path) -> None:
+    """Remembers the cells, now that they are checked; those of earlier starts stay."""
+    path = root / 'experiment.json'
+    before = json.loads(path.read_text()) if path.exists() else {}
+    run_dir.write_json(path, before | experiment.definitions())
+
+
+def load(name: str) -> Experiment:
+    """Reads and checks an experiment file: a path, or a name below pipelines/.
+
+    Raises:
+      UserError: no such file, no TOML, or a value that no experiment can have.
+    """
+    path = cli.existing_file(name)
+    if path is None:
+        shipped = (pathlib.Path(__file__).parent / 'configs' / 'experiments').glob('*.toml')
+        names = ', '.join(sorted(p.name for p in shipped))
+        raise UserError(f"--experiment='{name}' does not exist; configs/experiments/ has: {names}")
+    try:
+        table = tomllib.loads(path.read_text())
+    except ValueError as e:  # also what is not UTF-8
+        raise UserError(f"--experiment='{name}' is no TOML: {e}") from e
+    try:
+        return _experiment(table, path.stem)
+    except UserError as e:
+        raise UserError(f"--experiment='{name}': {e}") from e
+
+
+def _experiment(table: dict[str, Any], stem: str) -> Experiment:
+    known = ('title', 'text', 'program', 'gin_file', 'bindings', 'seeds', 'metric', 'environments',
+             'agents', 'claims')  # fmt: skip
+    for key in table:
+        if key not in known:
+            raise UserError(f"unknown key '{key}': it may have {', '.join(known)}")
+    if table.get('program') not in PROGRAMS:
+        raise UserError(f'program = {table.get("program")!r}: must be one of {PROGRAMS}')
+    if table.get('metric', 'eval_mean') not in METRICS:
+        raise UserError(f'metric = {table["metric"]!r}: must be one of {tuple(METRICS)}')
+    for key in ('title', 'text', 'gin_file'):
+        if not isinstance(table.get(key, ''), str):
+            raise UserError(f'{key} = {table[key]!r}: must be a string')
+    environments, agents = _named(table, 'environments'), _named(table, 'agents')
+    experiment = Experiment(
+        title=table.get('title', stem),
+        text=table.get('text', ''),
+        program=table['program'],
+        gin_file=table.get('gin_file'),
+        bindings=_bindings('bindings', table.get('bindings', [])),
+        seeds=_seeds(table.get('seeds')),
+        metric=table.get('metric', 'eval_mean'),
+        environments=environments,
+        agents=agents,
+        claims=tuple(_claim(claim, environments, agents) for claim in table.get('claims', [])),
+    )
+    experiment.definitions()  # reads the gin file
+    return experiment
+
+
+def _named(table: dict, key: str) -> dict[str, tuple[str, ...]]:
+    named = table.get(key)
+    if not isinstance(named, dict) or not named:
+        raise UserError(f'[{key}] is missing or empty: give each a name and a list of bindings')
+    for name in named:
+        if not _FILE_NAME.fullmatch(name):
+            raise UserError(
+                f"{key}.'{name}' is no name: it becomes a directory's; use letters, digits, _ . + -"
+            )
+    return {name: _bindings(f'{key}.{name}', value) for name, value in named.items()}
+
+
+def _bindings(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) and '=' in v for v in value):
+        raise UserError(f"{key} = {value!r}: must be a list of strings such as 'a.b = 1'")
+    return tuple(value)
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = list(range(value))
+    whole = isinstance(value, list) and all(type(v) is int and 0 <= v < 2**31 for v in value)
+    if not whole or not value:
+        raise UserError('seeds: must be how many (at least 1), or a list of whole numbers >= 0')
+    for seed in value:
+        if value.count(seed) > 1:
+            raise UserError(f'seeds: {seed} is there {value.count(seed)} times')
+    return tuple(value)
+
+
+def _claim(table: Any, environments, agents) -> Claim:
+    keys = {'text', 'suffers', 'endures', 'from', 'to'}
+    if not isinstance(table, dict) or table.keys() != keys:
+        raise UserError(f'claims: each has the keys {", ".join(sorted(keys))}')
+    for key, names in (
+        ('suffers', agents), ('endures', agents), ('from', environments), ('to', environments),
+    ):  # fmt: skip
+        if table[key] not in names:
+            raise UserError(f'claims: {key} = {table[key]!r}: must be one of {tuple(names)}')
+    return Claim(table['text'], table['suffers'], table['endures'], table['from'], table['to'])

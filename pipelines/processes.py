@@ -1,0 +1,94 @@
+"""Programs side by side, each in a process of its own; none outlives the one that started it."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import os
+import pathlib
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+_POLL_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1  # Linux: the signal this process gets when the one that started it dies
+_LIBC = ctypes.CDLL(None)
+
+
+class Job(NamedTuple):
+    """A command, and the file that what it says is added to."""
+
+    name: str
+    command: Sequence[str]
+    log: pathlib.Path
+
+    def last_line(self) -> str:
+        """The last it said."""
+        lines = self.log.read_text(errors='replace').split('\n')
+        return next((line.strip() for line in reversed(lines) if line.strip()), 'it said nothing')
+
+
+def run_all(
+    jobs: Sequence[Job],
+    at_once: int,
+    done: Callable[[Job, int], None],
+    stop_requested: Callable[[], bool],
+) -> bool:
+    """Runs the jobs in their order, so many at once; tells `done` of each and its exit code.
+
+    When a stop is requested, what runs gets SIGTERM and is waited for, and nothing more is
+    started.
+
+    Returns:
+      False where it was stopped.
+    """
+    waiting = collections.deque(jobs)
+    running: dict[subprocess.Popen, Job] = {}
+    stopping = False
+    try:
+        while waiting or running:
+            if stop_requested() and not stopping:
+                stopping = True
+                waiting.clear()
+                for process in running:
+                    process.terminate()
+            while waiting and len(running) < at_once:
+                job = waiting.popleft()
+                running[_start(job, at_once)] = job
+            for process in [p for p in running if p.poll() is not None]:
+                done(running.pop(process), process.returncode)
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    return not stopping
+
+
+def _start(job: Job, at_once: int) -> subprocess.Popen:
+    parent = os.getpid()
+
+    def die_with_parent():
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the call above
+            os._exit(1)
+
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(job.log, 'a') as log:
+        return subprocess.Popen(
+            job.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_share_of_the_machine(at_once) | os.environ | {'PYTHONUNBUFFERED': '1'},
+            start_new_session=True,  # Ctrl-C is for the one that started it, which passes it on
+            preexec_fn=die_with_parent,
+        )
+
+
+def _share_of_the_machine(at_once: int) -> dict[str, str]:
+    """TensorFlow's threads for one operation; as many as there are cores by default."""
+    cores = len(os.sched_getaffinity(0))
+    return {'TF_NUM_INTRAOP_THREADS': str(max(1, cores // at_once))}

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+
+from pipelines import run_results
+from pipelines.cli import UserError
+from tests.pipelines.fake_runs import finished_run
+
+
+def test_a_run_is_read_with_its_own_names_or_others(tmp_path):
+    finished_run(tmp_path, seed=3, score=80.0)
+    result = run_results.read(tmp_path)
+    assert (result.environment, result.agent, result.seed) == ('CartPole-v1', 'dqn', 3)
+    assert result.score('eval_mean') == 80.0 and result.score('return_mean_100') == 40.0
+    assert result.env_steps == [500.0, 1_000.0] and result.returns == [20.0, 40.0]
+    named = run_results.read(tmp_path, 'sigma_1', 'baseline')
+    assert (named.environment, named.agent) == ('sigma_1', 'baseline')
+
+
+def test_what_is_no_finished_run_is_one_clear_line(tmp_path):
+    with pytest.raises(UserError, match='holds no finished run: .*summary.json'):
+        run_results.read(tmp_path)
+    with pytest.raises(UserError, match='--run_dirs: .*no summary.json in it'):
+        run_results.read_all([str(tmp_path)])
+    finished_run(tmp_path / 'run')
+    (tmp_path / 'run' / 'summary.json').write_text('{"seed": 1')
+    with pytest.raises(UserError, match='that can be read'):
+        run_results.read(tmp_path / 'run')
+
+
+def test_a_run_in_which_no_episode_ended_has_no_score(tmp_path):
+    finished_run(tmp_path)
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    (tmp_path / 'summary.json').write_text(json.dumps(summary | {'return_mean_100': float('nan')}))
+    with pytest.raises(UserError, match='no episode ended'):
+        run_results.read(tmp_path).score('return_mean_100')
+
+
+def test_agents_of_one_name_are_named_apart_by_what_differs(tmp_path):
+    for seed in (0, 1):
+        finished_run(tmp_path / f'a{seed}', seed, n_step=1)
+        finished_run(tmp_path / f'b{seed}', seed, n_step=3)
+    finished_run(tmp_path / 'c', agent='ddqn')
+    results = run_results.read_all([str(tmp_path), str(tmp_path / 'a0')])  # one of them twice
+    assert sorted(result.agent for result in results) == [
+        'ddqn', *['dqn (train_ddqn.n_step = 1)'] * 2, *['dqn (train_ddqn.n_step = 3)'] * 2,
+    ]  # fmt: skip
+    run_results.check_cells(results)
+
+
+def test_a_seed_twice_and_seeds_of_two_experiments_are_refused(tmp_path):
+    first = run_results.read(finished_run(tmp_path / 'a'))
+    twin = run_results.read(finished_run(tmp_path / 'b'))
+    with pytest.raises(UserError, match='are both seed 0 of dqn on CartPole-v1'):
+        run_results.check_cells([first, twin])
+    other = run_results.read(finished_run(tmp_path / 'c', seed=1, n_step=3))
+    with pytest.raises(UserError, match='train_ddqn.n_step is None and 3'):
+        run_results.check_cells([first, other])
