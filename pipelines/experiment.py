@@ -1,6 +1,6 @@
 """An experiment file: agents x environments x seeds, and the command of each run.
 
-    program = 'train_ddqn'                       # or 'train_reinforce'
+    program = 'train_ddqn'   # or 'train_reinforce', or a module with their flags
     gin_file = 'configs/ddqn_cartpole.gin'       # optional: the program's own by default
     bindings = ['train_ddqn.num_env_steps = 20_000']   # optional: of every run
     seeds = 10                                   # 0 to 9; or a list
@@ -20,6 +20,7 @@ Optional, too: `title`, `text`, and `[[claims]]` (see `Claim`). A run is kept in
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import pathlib
 import re
@@ -93,12 +94,13 @@ class Experiment:
     def runs(self, root: pathlib.Path) -> list[Run]:
         """All of them; every cell's first seed comes first."""
         runs = []
+        module = f'pipelines.{self.program}' if self.program in PROGRAMS else self.program
         for seed in self.seeds:
             for environment in self.environments:
                 for agent in self.agents:
                     path = root / environment / agent / f'seed_{seed}'
                     arguments = (
-                        '-m', f'pipelines.{self.program}', f'--root_dir={path}',
+                        '-m', module, f'--root_dir={path}',
                         f'--seed={seed}', *self._gin_flags(environment, agent),
                     )  # fmt: skip
                     runs.append(Run(environment, agent, seed, path, arguments))
@@ -191,8 +193,12 @@ def _experiment(table: dict[str, Any], stem: str) -> Experiment:
     for key in table:
         if key not in known:
             raise UserError(f"unknown key '{key}': it may have {', '.join(known)}")
-    if table.get('program') not in PROGRAMS:
-        raise UserError(f'program = {table.get("program")!r}: must be one of {PROGRAMS}')
+    program = table.get('program')
+    if program not in PROGRAMS and not _is_module(program):
+        raise UserError(
+            f'program = {program!r}: must be one of {PROGRAMS}, or a module with their flags, such '
+            "as 'benchmarks.museum'"
+        )
     if table.get('metric', 'eval_mean') not in METRICS:
         raise UserError(f'metric = {table["metric"]!r}: must be one of {tuple(METRICS)}')
     for key in ('title', 'text', 'gin_file'):
@@ -213,6 +219,15 @@ def _experiment(table: dict[str, Any], stem: str) -> Experiment:
     )
     experiment.definitions()  # reads the gin file
     return experiment
+
+
+def _is_module(name: Any) -> bool:
+    if not isinstance(name, str) or '.' not in name:
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # of its package
+        return False
 
 
 def _named(table: dict, key: str) -> dict[str, tuple[str, ...]]:
