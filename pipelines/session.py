@@ -283,7 +283,7 @@ class Session:
         }
         for name in self._metric_names:
             values = [turn[name] for turn in turns]
-            summarise: Callable = np.max if name in self._maxima else np.mean
+            summarise: Any = np.max if name in self._maxima else np.mean
             row[name] = float(summarise(values)) if values else ''
         row |= {name: float(gauge()) for name, gauge in self._gauges.items()}
         row |= evaluation
