@@ -1,4 +1,8 @@
-"""Programs side by side, each in a process of its own; none outlives the one that started it."""
+"""Programs side by side, each in a process of its own; none outlives the one that started it.
+
+What a program has itself started may, until it is done: an export's proof, which holds no
+lock and writes nothing.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import math
+import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
@@ -82,7 +83,8 @@ def read_all(directories: Iterable[str]) -> list[Result]:
     """
     results: dict[pathlib.Path, Result] = {}
     for name in directories:
-        paths = sorted(path.parent for path in pathlib.Path(name).rglob('summary.json'))
+        # Not `rglob`, which fails where a run that is still going on removes a checkpoint.
+        paths = sorted(pathlib.Path(d) for d, _, files in os.walk(name) if 'summary.json' in files)
         if not paths:
             raise UserError(f"--run_dirs: '{name}' holds no finished run: no summary.json in it")
         results |= {path.resolve(): read(path) for path in paths}
