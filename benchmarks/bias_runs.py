@@ -11,10 +11,9 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from agents import ddqn as ddqn  # registers itself, networks and schedules with gin
-from agents import tabular
+from agents import q_variants, tabular
 from envs import bias_mdp, suite
-from pipelines import cli, loops, train_ddqn
+from pipelines import cli, loops, train_ddqn  # noqa: F401, train_ddqn's bindings are read
 from pipelines.replay import Replay
 
 _GIN_FILE = pathlib.Path(__file__).parent / 'maximisation_bias.gin'
@@ -115,9 +114,8 @@ def network_run(double: bool, epsilon: float, seed: int, num_episodes: int) -> R
         bound('train_ddqn.max_train_steps_per_turn'),
     )
     env_steps = tf.Variable(0, dtype=tf.int64)
-    agent, _ = train_ddqn.make_agent(
-        env, env_steps, double, False, bound('train_ddqn.target'), None, False
-    )
+    variant = q_variants.Variant(double, dueling=False, target=bound('train_ddqn.target'))
+    agent, _ = variant.make_agent(env.time_step_spec(), env.action_spec(), env_steps)
     left = LeftMoves(num_envs, num_episodes)
     with (
         tempfile.TemporaryDirectory() as log_dir,

@@ -19,10 +19,10 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import app, flags
 
-from agents import ddqn, n_step, q_network, schedules, torsos  # noqa: F401, for gin
+from agents import n_step, q_variants, torsos  # noqa: F401, for gin
 from benchmarks import speed
 from envs import suite
-from pipelines import cli, loops, rollout, train_ddqn
+from pipelines import cli, loops, rollout
 from pipelines.replay import Replay
 
 _ROUNDS = flags.DEFINE_integer('rounds', 12, 'Of each part and of the whole.')
@@ -36,7 +36,13 @@ def main(_) -> None:
     cli.parse_gin(str(speed.HERE / 'space_invaders_nature_speed.gin'), [])
     env = suite.load('ALE/SpaceInvaders-v5', _NUM_ENVS)
     env_steps = tf.Variable(0, dtype=tf.int64)
-    agent, _ = train_ddqn.make_agent(env, env_steps, False, False, 'hard', _NUM_FRAMES, True)
+    agent, _ = q_variants.Variant(double=False, dueling=False, target='hard').make_agent(
+        env.time_step_spec(),
+        env.action_spec(),
+        env_steps,
+        frame_stack=_NUM_FRAMES,
+        acts_on_a_copy=True,
+    )
     turns = loops.Turns(_RATIO, _NUM_ENVS)
     per_turn = turns.vector_steps * _NUM_ENVS
     with (

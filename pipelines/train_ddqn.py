@@ -46,7 +46,7 @@ def _main() -> None:
     if not _ROOT_DIR.value:
         raise cli.UserError('--root_dir is missing: where shall the run be kept?')
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
-    from agents import munchausen, prioritisation, q_network, schedules, torsos  # noqa: F401, gin's
+    from agents import prioritisation, q_variants, schedules, torsos  # noqa: F401, for gin
     from envs import suite  # noqa: F401
     from pipelines import replay, run_dir  # noqa: F401
 
@@ -124,14 +124,15 @@ def train_ddqn(
     """
     import tensorflow as tf
 
-    from agents import prioritisation
+    from agents import prioritisation, q_variants
     from envs import suite
     from pipelines import loops, session, video
     from pipelines.replay import Replay
 
     with cli.values_come_from_gin():
         _check(num_env_steps, num_envs, n_step, gamma, batch_size, min_replay_transitions)
-        _check_heads(categorical, munchausen, n_step)
+        variant = q_variants.Variant(double, dueling, target, categorical, munchausen, noisy)
+        variant.check(n_step)
         plan = session.Plan(
             unit='env_steps',
             length=num_env_steps,
@@ -148,9 +149,12 @@ def train_ddqn(
         env = suite.load(env_name, num_envs)
         turns = loops.Turns(train_steps_per_env_step, num_envs, max_train_steps_per_turn)
         env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
-        heads = dict(categorical=categorical, munchausen=munchausen, noisy=noisy)
-        agent, best_policy = make_agent(
-            env, env_steps, double, dueling, target, frame_stack, overlap, **heads
+        agent, best_policy = variant.make_agent(
+            env.time_step_spec(),
+            env.action_spec(),
+            env_steps,
+            frame_stack=frame_stack,
+            acts_on_a_copy=overlap,
         )
         priorities = prioritisation.Prioritisation(env_steps) if prioritised else None
         replay = Replay(
@@ -180,7 +184,7 @@ def train_ddqn(
             plan,
             env,
             agent,
-            agent_name(double, dueling, prioritised, **heads),
+            variant.name(prioritised),
             {'policy': best_policy},
             replay,
             env_steps,
@@ -254,93 +258,6 @@ def _check(num_env_steps, num_envs, n_step, gamma, batch_size, min_replay_transi
             f'train_ddqn.min_replay_transitions = {min_replay_transitions}: training would never '
             f'start within num_env_steps = {num_env_steps}'
         )
-
-
-def _check_heads(categorical: bool, munchausen: bool, n_step: int):
-    """Raises a UserError for switches that contradict each other."""
-    if munchausen and categorical:
-        raise cli.UserError(
-            'train_ddqn.munchausen and train_ddqn.categorical are both True: Munchausen DQN learns '
-            'values, C51 distributions; choose one of them'
-        )
-    if munchausen and n_step > 1:
-        raise cli.UserError(
-            f'train_ddqn.munchausen = True with n_step = {n_step}: each reward needs the policy at '
-            'its own state, which longer transitions leave out; set train_ddqn.n_step = 1'
-        )
-
-
-def make_agent(
-    env,
-    env_steps,
-    double: bool,
-    dueling: bool,
-    target: str,
-    frame_stack: int | None,
-    overlap: bool,
-    *,
-    categorical: bool = False,
-    munchausen: bool = False,
-    noisy: bool = False,
-):
-    """The agent, from the environment's specs alone, and a policy to keep its best weights in."""
-    from tf_agents.specs import tensor_spec
-
-    from agents import ddqn, frame_stack_network, policies, q_network, schedules
-    from agents.categorical_q import CategoricalQLearningAgent
-    from agents.munchausen import MunchausenQLearningAgent
-
-    time_step_spec = tensor_spec.from_spec(env.time_step_spec())
-    action_spec = tensor_spec.from_spec(env.action_spec())
-    observation_spec = time_step_spec.observation
-    if frame_stack is not None:
-        observation_spec = frame_stack_network.stacked_spec(observation_spec, frame_stack)
-    network = q_network.make_q_network(observation_spec, action_spec, dueling, categorical, noisy)
-    agent_class = ddqn.QLearningAgent
-    if categorical:
-        agent_class = CategoricalQLearningAgent
-    elif munchausen:
-        agent_class = MunchausenQLearningAgent
-    agent = agent_class(
-        time_step_spec,
-        action_spec,
-        network,
-        schedules.adam(),
-        env_steps,
-        frame_stack=frame_stack is not None,
-        acts_on_a_copy=overlap,
-        double=double,
-        target=target,
-    )
-    agent.initialize()
-    best_network = network.copy(name='BestQNetwork', dtype_policy='float32')
-    best_network.create_variables()
-    if frame_stack is not None:
-        best_network = frame_stack_network.FrameStackNetwork(
-            time_step_spec.observation, best_network
-        )
-    return agent, policies.GreedyQPolicy(time_step_spec, action_spec, best_network)
-
-
-def agent_name(
-    double: bool,
-    dueling: bool,
-    prioritised: bool,
-    *,
-    categorical: bool,
-    munchausen: bool,
-    noisy: bool,
-) -> str:
-    """'dqn', 'ddqn', 'dueling_dqn', 'dueling_ddqn', 'prioritised_c51_dueling_ddqn', ..."""
-    switches = {
-        'prioritised': prioritised,
-        'noisy': noisy,
-        'c51': categorical,
-        'munchausen': munchausen,
-        'dueling': dueling,
-    }
-    names = [name for name, on in switches.items() if on]
-    return '_'.join([*names, 'ddqn' if double else 'dqn'])
 
 
 if __name__ == '__main__':

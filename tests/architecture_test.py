@@ -45,7 +45,6 @@ def test_every_module_has_a_test_of_its_own_or_is_named_here():
         'pipelines/replay_client',  # in replay_test
         'pipelines/comparison_report', 'pipelines/comparison_figures',  # in comparison_test
         'pipelines/session', 'pipelines/export_proof',  # in train_ddqn_test, export_test
-
     }  # fmt: skip
     for path in FILES:
         name = f'{path.parent.name}/{path.stem}'
