@@ -114,7 +114,7 @@ def test_termination_cuts_the_bootstrap():
         ('huber', (3.5 - 0.5 + 0.5 * 0.5**2) / 2),
     ],
 )
-def test_losses_by_hand(loss, expected):
+def test_museum_10_losses_by_hand_row_by_row(loss, expected):
     agent = make(target_table=TARGET, loss=loss)
     experience = transition(action=(1, 0), reward=(1.0, -3.0), discount=(0.9, 0.9))
     info = agent.loss(experience)

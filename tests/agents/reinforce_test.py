@@ -156,7 +156,7 @@ def test_padding_changes_nothing(made, pad, baseline):
         np.testing.assert_allclose(*dense, rtol=1e-4, atol=1e-6)
 
 
-def test_the_baselines_by_hand():
+def test_museum_12_the_baselines_by_hand():
     experience = batch(
         ([0, 1, 2], [0, 0], [1.0, 3.0], True), ([0, 1], [1], [6.0], True), pad=3
     )  # returns-to-go: 4, 3 | 6
@@ -166,7 +166,7 @@ def test_the_baselines_by_hand():
         return agent.steps(experience).returns.numpy()
 
     np.testing.assert_allclose(advantages('none'), [4, 3, 6])
-    # museum 12: one step has no deviation, and gets no credit instead of NaN
+    # One step has no deviation, and gets no credit instead of NaN
     np.testing.assert_allclose(advantages('episode'), [1, -1, 0], atol=1e-5)
     values = np.array([4.0, 3.0, 6.0])
     np.testing.assert_allclose(

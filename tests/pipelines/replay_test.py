@@ -274,7 +274,7 @@ def in_graph(replay, keys, priorities):
     return float(renew(tf.constant(keys, tf.uint64), tf.constant(priorities, tf.float32)))
 
 
-def test_priorities_are_sampled_by_the_law_of_alpha(tmp_path):
+def test_museum_10_priorities_are_sampled_by_the_law_of_alpha(tmp_path):
     """Chi-squared against p^alpha / sum p^alpha (Schaul et al. 2016, equation 1)."""
     alpha, count, draws = 0.6, 12, 24_000
     with make(tmp_path, priority_exponent=alpha, rows_per_chunk=1) as replay:
