@@ -3,20 +3,26 @@
     python -m benchmarks.reinforce_optima --root_dir=runs/optima
 
 configs/reinforce_lqr.gin: the exported policy's gain beside the analytic one, five seeds.
-configs/reinforce_gaussian_bandit.gin (S7): mu and sigma, ten seeds. Exits 1 where a gain is
-more than 5 % off, mu more than 0.05 from the target, or sigma 0.05 or more.
+configs/reinforce_gaussian_bandit.gin (S7): mu and sigma, ten seeds, and bandit.png of mu, sigma
+and loss over training. Exits 1 where a gain is more than 5 % off, mu more than 0.05 from the
+target, or sigma 0.05 or more.
 """
 
 from __future__ import annotations
 
+import csv
 import pathlib
 import subprocess
 import sys
 
+import matplotlib
 import tensorflow as tf
 from absl import app, flags
 
 from envs import linear_quadratic
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt
 
 _ROOT_DIR = flags.DEFINE_string('root_dir', 'runs/optima', 'Where the runs are kept.')
 _LQR_SEEDS = flags.DEFINE_integer('lqr_seeds', 5, 'Runs of the regulator.')
@@ -25,9 +31,13 @@ _BANDIT_SEEDS = flags.DEFINE_integer('bandit_seeds', 10, 'Runs of the bandit.')
 _GAMMA, _TARGET = 0.95, 4.0
 
 
+def _directory(config: str, seed: int) -> pathlib.Path:
+    return pathlib.Path(_ROOT_DIR.value) / f'{config}_{seed}'
+
+
 def _outputs(config: str, seed: int, observation: list[list[float]]) -> dict[str, tf.Tensor]:
     """What the exported policy of that run gives; the run is made where it is missing."""
-    directory = pathlib.Path(_ROOT_DIR.value) / f'{config}_{seed}'
+    directory = _directory(config, seed)
     subprocess.run(
         [sys.executable, '-m', 'pipelines.train_reinforce', f'--root_dir={directory}',
          f'--seed={seed}', f'--gin_file=configs/{config}.gin'],
@@ -37,8 +47,27 @@ def _outputs(config: str, seed: int, observation: list[list[float]]) -> dict[str
     return act(observation=tf.constant(observation))
 
 
+def _draw_bandit() -> pathlib.Path:
+    """mu, sigma and loss of every seed over the updates."""
+    figure, panels = plt.subplots(1, 3, figsize=(13, 3.6), layout='constrained')
+    for seed in range(_BANDIT_SEEDS.value):
+        with open(_directory('reinforce_gaussian_bandit', seed) / 'progress.csv', newline='') as f:
+            rows = list(csv.DictReader(f))
+        updates = [int(row['train_steps']) for row in rows]
+        for axes, name in zip(panels, ('mu', 'sigma', 'loss'), strict=True):
+            axes.plot(updates, [float(row[name]) for row in rows], linewidth=0.8)
+    for axes, name in zip(panels, ('mu', 'sigma', 'loss'), strict=True):
+        axes.set(title=name, xlabel='updates', xscale='log')
+        axes.grid(alpha=0.3)
+    panels[0].axhline(_TARGET, color='black', linestyle=':')
+    panels[1].set_yscale('log')
+    png = pathlib.Path(_ROOT_DIR.value) / 'bandit.png'
+    figure.savefig(png, dpi=110)
+    return png
+
+
 def main(_) -> None:
-    """Trains what is missing, prints two tables and judges."""
+    """Trains what is missing, prints two tables, draws and judges."""
     best, failed = linear_quadratic.solve(_GAMMA).gain, False
     print(f'| regulator, seed | gain (analytic: {best:.4f}) | off by |\n|---|---|---|')
     for seed in range(_LQR_SEEDS.value):
@@ -52,6 +81,7 @@ def main(_) -> None:
         mu, sigma = float(outputs['mu'][0, 0]), float(outputs['sigma'][0, 0])
         failed |= abs(mu - _TARGET) > 0.05 or sigma >= 0.05
         print(f'| {seed} | {mu:.3f} | {sigma:.4f} |', flush=True)
+    print(f'\nthe picture is {_draw_bandit()}')
     sys.exit(failed)
 
 

@@ -22,7 +22,7 @@ from absl import app, flags
 from agents import n_step, q_variants, torsos  # noqa: F401, for gin
 from benchmarks import speed
 from envs import suite
-from pipelines import cli, loops, rollout
+from pipelines import cli, loops, rollout, train_ddqn  # noqa: F401, its bindings are read
 from pipelines.replay import Replay
 
 _ROUNDS = flags.DEFINE_integer('rounds', 12, 'Of each part and of the whole.')
