@@ -16,7 +16,7 @@ check: $(INSTALLED)  ## lint, types and the fast tests: under a minute
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	$(PY) -m pytest -m 'not slow'
 
-bench: $(INSTALLED) .venv-bench/.installed  ## speed beside the peers on this machine: half an hour
+bench: $(INSTALLED) .venv-bench/.installed  ## speed beside the peers on this machine: an hour
 	$(PY) -m benchmarks.cartpole_speed --peer_python=.venv-bench/bin/python
 	$(PY) -m benchmarks.space_invaders_speed --peer_python=.venv-bench/bin/python
 	$(PY) -m benchmarks.space_invaders_limit
