@@ -7,10 +7,11 @@ with each baseline and eight episodes to an update; finished runs are kept, so t
 on where it was stopped. Draws the mean training return of the last 100 episodes with a
 95 % bootstrap interval over seeds.
 
-The gradient noise is E|g - mean g|^2 / |mean g|^2 of the estimate from eight episodes, the
-same episodes for every baseline, at a policy that a learned value has trained for a while:
-how many times the noise drowns the signal. (Standardised returns have another scale, so
-that the variance alone could not be compared.)
+The gradient is estimated from eight episodes, the same for every baseline, at a policy that a
+learned value has trained. Early, after 20 updates, the noise E|g - mean g|^2 / |mean g|^2
+says how many times it drowns the signal (standardised returns have another scale, so that
+the variance alone could not be compared). Late, after 80, the mean has all but gone, and the
+variance says it, of the two that keep the scale of returns: no baseline, and a learned value.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import matplotlib
 import numpy as np
@@ -49,7 +51,7 @@ _KINDS = {  # title: (baseline, episodes per update)
     'standardised over the batch': ('batch', 8),
     'learned value': ('value', 8),
 }
-_NOISE_BATCHES, _TRAINING_BATCHES, _BATCH = 400, 80, 8
+_NOISE_BATCHES, _EARLY, _LATE, _BATCH = 400, 20, 80, 8
 
 
 def _run(title: str, seed: int) -> pathlib.Path:
@@ -75,8 +77,8 @@ def _curve(directory: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     return episodes, returns
 
 
-def _gradient_noise() -> dict[str, float]:
-    """By baseline; see above."""
+def _gradient_estimates() -> Iterator[dict[str, np.ndarray]]:
+    """By baseline, independent estimates [N, P]: early, and late; see above."""
     cli.parse_gin(_CONFIG, ['adam.learning_rate = 1e-2'])
     env = suite.load('CartPole-v0', _BATCH)
     tf.keras.utils.set_random_seed(0)
@@ -101,31 +103,48 @@ def _gradient_noise() -> dict[str, float]:
         )
         for baseline in reinforce.BASELINES
     }  # fmt: skip
-    estimates: dict[str, list[np.ndarray]] = {baseline: [] for baseline in judged}
     with queue:
         env.seed(0)
         batches = queue.batches()
         train = tf.function(agent.train, autograph=False, reduce_retracing=True)
-        for i in range(_TRAINING_BATCHES + _NOISE_BATCHES):
+
+        def batch():
             collector.run()
             queue.take()
-            episodes = queue.codec.decode(next(batches))
-            if i < _TRAINING_BATCHES:
-                train(episodes)
-                continue
-            for baseline, gradients in judged.items():
-                _, parts = gradients(episodes)
-                estimates[baseline].append(np.concatenate([p.numpy().ravel() for p in parts]))
-    return {baseline: _noise(np.array(each)) for baseline, each in estimates.items()}
+            return queue.codec.decode(next(batches))
+
+        for updates in _EARLY, _LATE - _EARLY:
+            for _ in range(updates):
+                train(batch())
+            estimates: dict[str, list[np.ndarray]] = {baseline: [] for baseline in judged}
+            for _ in range(_NOISE_BATCHES):
+                episodes = batch()
+                for baseline, gradients in judged.items():
+                    _, parts = gradients(episodes)
+                    estimates[baseline].append(np.concatenate([p.numpy().ravel() for p in parts]))
+            yield {baseline: np.array(each) for baseline, each in estimates.items()}
+
+
+def _variance(estimates: np.ndarray) -> float:
+    """E|g - mean g|^2 of independent estimates [N, P]."""
+    return float(np.square(estimates - estimates.mean(axis=0)).sum() / (len(estimates) - 1))
 
 
 def _noise(estimates: np.ndarray) -> float:
     """E|g - mean g|^2 / |mean g|^2 of independent estimates [N, P]."""
-    mean = estimates.mean(axis=0)
-    variance = np.square(estimates - mean).sum() / (len(estimates) - 1)
-    signal = np.square(mean).sum() - variance / len(estimates)  # less the mean's own noise
+    variance = _variance(estimates)
+    # The mean has noise of its own, which is no signal.
+    signal = np.square(estimates.mean(axis=0)).sum() - variance / len(estimates)
     assert signal > 0, 'too few batches to tell the gradient from its noise'
     return float(variance / signal)
+
+
+def _gradient_noise() -> dict[str, dict[str, float]]:
+    early, late = _gradient_estimates()
+    return {
+        'early_noise': {baseline: _noise(each) for baseline, each in early.items()},
+        'late_variance': {baseline: _variance(late[baseline]) for baseline in ('none', 'value')},
+    }
 
 
 def main(_) -> None:
@@ -155,7 +174,7 @@ def main(_) -> None:
         axes.set(title=title, xlabel='episodes', ylim=(0, 205))
         axes.grid(alpha=0.3)
         last = returns[:, -1]
-        drowned = f'{noise[baseline]:.2f}' if num_envs == _BATCH else ''
+        drowned = f'{noise["early_noise"][baseline]:.2f}' if num_envs == _BATCH else ''
         print(
             f'| {title} | {num_envs} | {last.mean():.0f} ({interval.low[-1]:.0f} to '
             f'{interval.high[-1]:.0f}) | {last.min():.0f} | {last.max():.0f} | '
@@ -163,7 +182,9 @@ def main(_) -> None:
         )
     panels[0].set_ylabel('return, mean of the last 100 episodes')
     figure.savefig(root / 'baselines.png', dpi=110)
-    print(f'\nthe picture is {root / "baselines.png"}')
+    late = noise['late_variance']['value'] / noise['late_variance']['none']
+    print(f'\nlate, a learned value leaves {late:.3f} of the variance that no baseline has')
+    print(f'the picture is {root / "baselines.png"}')
 
 
 if __name__ == '__main__':
