@@ -156,8 +156,10 @@ def main(_) -> None:
     with concurrent.futures.ThreadPoolExecutor(_PROCESSES.value) as executor:
         directories = dict(zip(jobs, executor.map(lambda job: _run(*job), jobs), strict=True))
     figure, panels = plt.subplots(1, 5, figsize=(17, 3.6), sharey=True, layout='constrained')
-    print('| returns | episodes per update | episodes '
-          '| last 100 episodes, mean over seeds (95 % interval) | least | most | deviation between seeds | gradient noise |')  # fmt: skip
+    print(
+        '| returns | episodes per update | episodes | last 100 episodes, mean over seeds (95 % '
+        'interval) | least | most | deviation between seeds | gradient noise |'
+    )
     print('|---|---|---|---|---|---|---|---|')
     for axes, (title, kind) in zip(panels, _KINDS.items(), strict=True):
         baseline, num_envs, num_episodes = kind
@@ -176,9 +178,9 @@ def main(_) -> None:
         last = returns[:, -1]
         drowned = f'{noise["early_noise"][baseline]:.2f}' if num_envs == _BATCH else ''
         print(
-            f'| {title} | {num_envs} | {num_episodes:,} | {last.mean():.0f} '
-            f'({interval.low[-1]:.0f} to {interval.high[-1]:.0f}) | {last.min():.0f} | {last.max():.0f} | '
-            f'{last.std(ddof=1):.0f} | {drowned} |'
+            f'| {title} | {num_envs} | {num_episodes:,} '
+            f'| {last.mean():.0f} ({interval.low[-1]:.0f} to {interval.high[-1]:.0f}) '
+            f'| {last.min():.0f} | {last.max():.0f} | {last.std(ddof=1):.0f} | {drowned} |'
         )
     panels[0].set_ylabel('return, mean of the last 100 episodes')
     figure.savefig(root / 'baselines.png', dpi=110)
