@@ -36,8 +36,9 @@ class TabularQLearning:
         step_size: float | None,
         epsilon: float,
         seed: int,
+        initial: np.ndarray | float = 0.0,
     ):
-        """Starts every table at zero.
+        """Makes the tables.
 
         Args:
           num_runs: R, independent of each other.
@@ -47,6 +48,7 @@ class TabularQLearning:
           step_size: in (0, 1]; None for 1/n, n being how often a table's entry was updated.
           epsilon: in [0, 1], the share of random actions.
           seed: of exploration, coins, and the choice among equals.
+          initial: where every table starts, float [S, A].
 
         Raises:
           ConfigError: a value out of its range.
@@ -61,6 +63,7 @@ class TabularQLearning:
             )
         self._step_size, self._epsilon = step_size, epsilon
         self._tables = np.zeros((2 if double else 1, num_runs, num_states, num_actions))
+        self._tables += initial
         self._updates = np.zeros(self._tables.shape, int)
         self._generator = np.random.default_rng(seed)
 

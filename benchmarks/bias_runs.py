@@ -32,32 +32,31 @@ def configure(epsilon: float) -> None:
 class Runs(NamedTuple):
     """What R runs of one agent did and believed, at the end of each of N episodes."""
 
-    left: np.ndarray  # float32 [R, N]: the share of the episode's moves from A that went left
+    left: np.ndarray  # float32 [R, N]: 1 where the episode's first move went left, else 0
     q_values: np.ndarray  # float32 [R, N, A]: Q(A, .)
 
 
 class LeftMoves:
-    """Which share of each episode's moves from A went left: B and E are entered from A alone.
+    """Whether each episode's first move, which is one from A, went left.
 
-    It hears of vector steps as an `EpisodeStatistics` does.
+    The first alone, so that the share that a policy makes is known: who has gone right and come back
+    moves from A more than once. It hears of vector steps as an `EpisodeStatistics` does.
     """
 
     def __init__(self, num_envs: int, num_episodes: int):
         self.num_episodes = np.zeros(num_envs, int)  # that have ended, as far as they are kept
-        self.share = np.full((num_envs, num_episodes), np.nan, np.float32)
-        self._moves = np.zeros((num_envs, 2))  # left, right
+        self.first = np.full((num_envs, num_episodes), np.nan, np.float32)
+        self._starts = np.ones(num_envs, bool)  # the next step is the first of an episode
 
     def add(self, raw_reward: np.ndarray, after) -> None:
         """One vector step, and the time step it led to."""
         del raw_reward
         state = after.observation.argmax(axis=1)
-        self._moves += np.stack([state == bias_mdp.E, state == bias_mdp.B], axis=1)
-        ended = after.is_last() & (self.num_episodes < self.share.shape[1])
-        envs = np.flatnonzero(ended)
-        moves = self._moves[envs]
-        self.share[envs, self.num_episodes[envs]] = moves[:, 0] / moves.sum(axis=1)
-        self.num_episodes[envs] += 1
-        self._moves[after.is_last()] = 0.0
+        kept = self.num_episodes < self.first.shape[1]
+        moved = np.flatnonzero(self._starts & ~after.is_first() & kept)
+        self.first[moved, self.num_episodes[moved]] = state[moved] == bias_mdp.E
+        self._starts = after.is_last() | after.is_first()
+        self.num_episodes[after.is_last() & kept] += 1
 
 
 def tabular_runs(
@@ -67,12 +66,17 @@ def tabular_runs(
     num_runs: int,
     num_episodes: int,
     seed: int = 0,
+    from_truth: bool = False,
 ) -> Runs:
-    """Independent runs of (double) Q-learning, each at its own episode, until all have done."""
+    """Independent runs of (double) Q-learning, each at its own episode, until all have done.
+
+    `from_truth`: the tables start at Q*, not at 0.
+    """
     configure(epsilon)
     # Seeded alike, both generators would give the same numbers, one as noise, one as coins.
     env_seed, agent_seed = np.random.SeedSequence(seed).generate_state(2)
     env = suite.load(bound('train_ddqn.env_name'), num_runs)
+    gamma = bound('train_ddqn.gamma')
     agent = tabular.TabularQLearning(
         num_runs,
         *bias_mdp.NEXT_STATE.shape,
@@ -80,8 +84,8 @@ def tabular_runs(
         step_size=step_size,
         epsilon=epsilon,
         seed=int(agent_seed),
+        initial=bias_mdp.solve(gamma) if from_truth else 0.0,
     )
-    gamma = bound('train_ddqn.gamma')
     left = LeftMoves(num_runs, num_episodes)
     q_values = np.zeros((num_runs, num_episodes, bias_mdp.NEXT_STATE.shape[1]), np.float32)
     time_step = env.reset(seed=int(env_seed))
@@ -99,7 +103,7 @@ def tabular_runs(
         )
         q_values[running, left.num_episodes[running]] = agent.q_values[running, bias_mdp.A]
         left.add(time_step.reward, time_step)
-    return Runs(left.share, q_values)
+    return Runs(left.first, q_values)
 
 
 def network_run(double: bool, epsilon: float, seed: int, num_episodes: int) -> Runs:
@@ -134,7 +138,7 @@ def network_run(double: bool, epsilon: float, seed: int, num_episodes: int) -> R
         # What samples the replay is in reference cycles. Freed after the server has gone, each
         # would wait some seconds for it, in the middle of a later run or at the process's end.
         gc.collect()
-    return Runs(left.share, q_values[np.newaxis])
+    return Runs(left.first, q_values[np.newaxis])
 
 
 def _train(agent, collector, replay, turns, env_steps, left, num_episodes) -> np.ndarray:

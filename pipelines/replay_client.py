@@ -41,7 +41,8 @@ def replay_dataset(
       signature: of its items.
       items_per_sample: in one element.
       timeout_seconds: it ends where nothing can be sampled for so long.
-      samples_ahead: how many are fetched before they are asked for; more are faster and staler.
+      samples_ahead: how many are fetched before they are asked for; more are faster and
+        staler. From 2 on, the next one is also put together before it is asked for.
 
     Returns:
       A dataset of `reverb.ReplaySample`, `data` uint8 [items_per_sample, block_rows,
@@ -52,11 +53,16 @@ def replay_dataset(
         table=TABLE,
         dtypes=signature.dtype,
         shapes=signature.shape,
-        max_in_flight_samples_per_worker=samples_ahead * items_per_sample,
+        max_in_flight_samples_per_worker=max(1, samples_ahead - 1) * items_per_sample,
         num_workers_per_iterator=1,
         rate_limiter_timeout_ms=int(1000 * timeout_seconds),
     )
-    return dataset.batch(items_per_sample, drop_remainder=True)
+    dataset = dataset.batch(items_per_sample, drop_remainder=True)
+    # Left to itself, tf.data fetches more and more ahead each time that it is found empty.
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    dataset = dataset.with_options(options)
+    return dataset.prefetch(1) if samples_ahead > 1 else dataset
 
 
 class ReplayWriter:

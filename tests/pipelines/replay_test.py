@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -290,8 +291,7 @@ def test_museum_10_priorities_are_sampled_by_the_law_of_alpha(tmp_path):
         priorities = np.linspace(0.1, 3.0, count)
         highest = in_graph(replay, [keys[t] for t in range(count)], priorities)
         assert highest == pytest.approx(3.0)
-        for _ in range(4):  # what was prefetched before
-            next(samples)
+        next(samples)  # what was fetched before
         drawn = np.zeros(count)
         law = priorities**alpha / (priorities**alpha).sum()
         while drawn.sum() < draws:
@@ -301,6 +301,23 @@ def test_museum_10_priorities_are_sampled_by_the_law_of_alpha(tmp_path):
             np.testing.assert_allclose(sample.info.probability, law[times], rtol=1e-5)
             assert (sample.info.table_size.numpy() == count).all()
     assert stats.chisquare(drawn, law * drawn.sum()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize('sample', [1, 64, 1024])
+def test_one_sample_is_fetched_before_its_priorities_are_known_and_no_more(tmp_path, sample):
+    """Neither after many fast draws, which find nothing ready, nor after a pause."""
+    with make(tmp_path, priority_exponent=1.0, sample=sample, rows_per_chunk=1) as replay:
+        fill(replay, Life([12], 1), 13)
+        samples, keys = replay.samples(), set()
+        while len(keys) < 12:
+            keys |= set(next(samples).info.key.numpy().tolist())
+        for priority, pause in ((2.0, 0.0), (3.0, 0.3), (4.0, 0.0), (5.0, 0.3)):
+            for _ in range(100):
+                next(samples)
+            time.sleep(pause)
+            in_graph(replay, sorted(keys), np.full(12, priority))
+            next(samples)
+            np.testing.assert_allclose(next(samples).info.priority, priority)
 
 
 def test_new_transitions_come_at_the_highest_priority_there_ever_was(tmp_path):
