@@ -125,7 +125,9 @@ class QLearningAgent(tf_agent.TFAgent):
         super().__init__(
             time_step_spec,
             action_spec,
-            policy=policies.ValuedQPolicy(time_step_spec, action_spec, acting, targeting),
+            policy=policies.ValuedQPolicy(
+                time_step_spec, action_spec, acting, None if target == 'none' else targeting
+            ),
             collect_policy=policies.EpsilonGreedyQPolicy(
                 time_step_spec, action_spec, collecting, self.epsilon
             ),

@@ -73,27 +73,31 @@ class GreedyQPolicy(tf_policy.TFPolicy):
 class ValuedQPolicy(GreedyQPolicy):
     """Acts greedily and says what it expects: what an overestimation is measured on.
 
-    Its info: `value` float32 [B], max_a Q(s, a), and `target_value`, the target network's.
+    Its info: `value` float32 [B], max_a Q(s, a), and `target_value`, the target network's,
+    where there is one.
     """
 
-    def __init__(self, time_step_spec, action_spec, q_network, target_q_network: network.Network):
+    def __init__(
+        self, time_step_spec, action_spec, q_network, target_q_network: network.Network | None
+    ):
         """`target_q_network`: of the same inputs and state as `q_network`."""
-        scalar = tf.TensorSpec([], tf.float32)
-        info_spec = {'value': scalar, 'target_value': scalar}
+        self._target_q_values = None
+        info_spec = {'value': tf.TensorSpec([], tf.float32)}
+        if target_q_network is not None:
+            info_spec['target_value'] = tf.TensorSpec([], tf.float32)
+            # As a function, or its variables would count as this policy's.
+            self._target_q_values = lambda *inputs: target_q_network(*inputs)[0]
         super().__init__(time_step_spec, action_spec, q_network, info_spec)
-        # As a function, or its variables would count as this policy's.
-        self._target_q_values = lambda *inputs: target_q_network(*inputs)[0]
 
     def _action(self, time_step, policy_state, seed):
         del seed
         q_values, next_state = self.q_values(time_step, policy_state)
-        target_q_values = self._target_q_values(
-            time_step.observation, time_step.step_type, policy_state
-        )
-        info = {
-            'value': tf.reduce_max(q_values, axis=1),
-            'target_value': tf.reduce_max(target_q_values, axis=1),
-        }
+        info = {'value': tf.reduce_max(q_values, axis=1)}
+        if self._target_q_values is not None:
+            target_q_values = self._target_q_values(
+                time_step.observation, time_step.step_type, policy_state
+            )
+            info['target_value'] = tf.reduce_max(target_q_values, axis=1)
         return policy_step.PolicyStep(self._greedy(q_values), next_state, info)
 
 

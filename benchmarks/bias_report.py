@@ -162,8 +162,8 @@ def _where_they_go(kind: str, plain: Summary, double: Summary, truth: Mapping[st
         for tenth in ('first_tenth', 'last_tenth')
     )
     return (
-        f'The shares of first moves to the left are {first} in the first tenth of the episodes, {last} '
-        f'in the last ({truth["left_moves"]:.3f} is the best that exploring leaves).'
+        f'The shares of first moves to the left are {first} in the first tenth of the episodes, '
+        f'{last} in the last ({truth["left_moves"]:.3f} is the best that exploring leaves).'
     )
 
 

@@ -39,8 +39,8 @@ class Runs(NamedTuple):
 class LeftMoves:
     """Whether each episode's first move, which is one from A, went left.
 
-    The first alone, so that the share that a policy makes is known: who has gone right and come back
-    moves from A more than once. It hears of vector steps as an `EpisodeStatistics` does.
+    The first alone, so that the share that a policy makes is known: who has gone right and come
+    back moves from A more than once. It hears of vector steps as an `EpisodeStatistics` does.
     """
 
     def __init__(self, num_envs: int, num_episodes: int):

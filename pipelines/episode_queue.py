@@ -126,14 +126,13 @@ class EpisodeQueue:
 
     # What a session asks of experience. Episodes are used at once: nothing is kept on disk.
 
-    def sync(self) -> int:
-        """The position for a checkpoint to keep."""
-        return 0
+    def sync(self) -> None:
+        """The position for a checkpoint to keep: there is none."""
 
-    def restore(self, position: int) -> None:
+    def restore(self, position: None) -> None:
         """Goes back to an empty queue."""
 
-    def prune(self, position: int) -> None:
+    def prune(self, position: None) -> None:
         """Nothing to delete."""
 
     def what_is_left(self) -> str:

@@ -1,13 +1,16 @@
 """The overestimation meter: what a Q-agent expects, against what really followed.
 
 Van Hasselt, Guez and Silver 2016, figure 3: the mean of max_a Q(s_t, a) over the states of
-evaluation episodes, against the discounted return that followed from each, of the reward
-that is trained on, by the policy that is evaluated (its few random actions included).
+evaluation episodes, against the discounted return that followed from each, by the policy that
+is evaluated (its few random actions included). The rewards are the environment's, clipped where
+training clips them, but without `load_environment.training_wrappers`: a wrapper that changes the
+expected reward makes the two incomparable. So does Munchausen DQN, whose Q holds a bonus.
 
 An episode that a time limit cut has no whole return. It is bootstrapped with the policy's
 own max_a Q at the cut, which hides gamma^k of the error of a state k steps before it; the
 mean of that share is reported as `bootstrapped_share`. (Leaving such episodes out would
-leave nothing of a solved CartPole.)
+leave nothing of a solved CartPole.) The target network's estimate is held against the same
+returns.
 
 States of one episode are alike: the standard error is that of a ratio of sums over
 episodes (Cochran, Sampling Techniques, section 6.4), not over states.
@@ -60,7 +63,10 @@ class Overestimation(NamedTuple):
         if not math.isnan(self.overestimation_stderr):
             words += f' +- {self.overestimation_stderr:.2f}'
         if self.bootstrapped_share > 0.0005:
-            words += f' ({self.bootstrapped_share:.1%} of it hidden by time limits)'
+            words += (
+                f' (episodes cut by a time limit are bootstrapped, which hides '
+                f'{self.bootstrapped_share:.1%} of the whole error)'
+            )
         return words
 
 

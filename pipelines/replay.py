@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Iterator
+from typing import TypedDict
 
 import gin
 import numpy as np
@@ -44,6 +45,13 @@ _CHUNK_BYTES = 750
 # A game's frames change little from one to the next: Space Invaders' take a tenth.
 _FRAME_COMPRESSION = 5
 _MIN_BLOCKS_PER_SAMPLE = 32
+
+
+class Position(TypedDict):
+    """What a checkpoint keeps of a replay."""
+
+    vector_steps: int  # appended since the run began
+    highest_priority: float  # that there ever was
 
 
 class ReplayStalledError(UserError):
@@ -229,32 +237,34 @@ class Replay:
         except reverb.DeadlineExceededError as e:
             raise self.stalled('inserting') from e
 
-    def sync(self) -> int:
-        """Makes what was appended survive a power cut.
-
-        Returns:
-          The position for a checkpoint to keep: vector steps appended since the run began.
-        """
+    def sync(self) -> Position:
+        """Makes what was appended survive a power cut; the position is for a checkpoint."""
         self._log.sync()
-        return self._log.position
+        return {
+            'vector_steps': self._log.position,
+            'highest_priority': self._highest_priority,
+        }
 
-    def restore(self, position: int) -> None:
+    def restore(self, position: Position | None) -> None:
         """Forgets what was appended after `position` and fills the empty table again.
 
         Episodes that were in flight end there: their last row starts no transition, and
-        the environments must be reset.
+        the environments must be reset. Every transition comes back at the highest priority,
+        as a new one does. None is where a run begins.
 
         Raises:
           UserError: the log does not reach `position`.
         """
-        self._log.truncate(position)
-        for rows in self._log.read(position - self._kept_vector_steps):
+        position = position or {'vector_steps': 0, 'highest_priority': 1.0}
+        self._highest_priority = position['highest_priority']
+        self._log.truncate(position['vector_steps'])
+        for rows in self._log.read(position['vector_steps'] - self._kept_vector_steps):
             self._insert(rows)
         self.flush()
 
-    def prune(self, position: int) -> None:
+    def prune(self, position: Position) -> None:
         """Deletes what going back to `position` (or later) would not read."""
-        self._log.prune(position - self._kept_vector_steps)
+        self._log.prune(position['vector_steps'] - self._kept_vector_steps)
 
     @property
     def _kept_vector_steps(self) -> int:

@@ -22,6 +22,9 @@ from pipelines.cli import UserError
 Metrics = dict[str, float]
 
 
+_CHECKPOINT_FORMAT = 2  # of state.json
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """How long a run is, how often it does what, and how it is judged.
@@ -102,6 +105,7 @@ class Session:
         self.statistics = rollout.EpisodeStatistics(env.batch_size)
         self.notes: dict[str, Any] = {}  # the driver's own, kept in checkpoints
         self._best = {'eval_mean': float('-inf'), 'env_steps': 0, 'train_steps': 0}
+        self._expected: dict[str, float] = {}  # what the overestimation meter last read
         self._wall_seconds = 0.0
         self._maxima = {name: 0.0 for name in metrics if name.startswith('max_')}
         self._evaluator: rollout.Evaluator | None = None
@@ -129,7 +133,7 @@ class Session:
         found = self._run.newest_checkpoint(say=print)
         state = self._restore(*found) if found else {}
         if not found:
-            self._experience.restore(0)
+            self._experience.restore(None)
         start = self.count
         self._progress = progress.Progress(
             self._run.path,
@@ -150,6 +154,8 @@ class Session:
 
     def _restore(self, variables: str, state: dict) -> dict:
         try:
+            if state.get('format') != _CHECKPOINT_FORMAT:
+                raise ValueError(f'format {state.get("format")}, not {_CHECKPOINT_FORMAT}')
             self._checkpoint_objects.read(variables).assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError) as e:
             raise UserError(
@@ -157,7 +163,7 @@ class Session:
                 'on with that version, or start in a new directory'
             ) from e
         self.statistics.restore(state['statistics'])
-        self.notes = state['notes']
+        self.notes, self._expected = state['notes'], state['expected']
         self._best, self._maxima = state['best'], state['maxima']
         self._wall_seconds = state['wall_seconds']
         self._experience.restore(state['experience_position'])
@@ -251,7 +257,8 @@ class Session:
             for best, online in pairs:
                 best.assign(online)
         values = self._evaluator.overestimation
-        return {'eval_return_mean': mean} | (values.known() if values else {})
+        self._expected = values.known() if values else {}
+        return {'eval_return_mean': mean} | self._expected
 
     def _film(self, num_episodes: int):
         if self._recorder is None:
@@ -291,11 +298,13 @@ class Session:
 
     def _save_checkpoint(self):
         state = {
+            'format': _CHECKPOINT_FORMAT,
             'env_steps': int(self.env_steps),
             'train_steps': int(self._agent.train_step_counter),
             'notes': self.notes,
             'best': self._best,
             'maxima': self._maxima,
+            'expected': self._expected,
             'statistics': self.statistics.state(),
             'wall_seconds': self._wall_seconds,
             'experience_position': self._experience.sync(),
@@ -345,6 +354,7 @@ class Session:
                     'wall_seconds': round(self._wall_seconds, 2),
                     'env_steps_per_second': round(int(self.env_steps) / self._wall_seconds, 1),
                     'best': self._best,
+                    **({'training_overestimation': self._expected} if self._expected else {}),
                 },
                 num_eval_episodes=self._plan.num_eval_episodes,
                 eval_epsilon=self._plan.eval_epsilon,

@@ -200,6 +200,20 @@ def test_greedy_policy_takes_the_best_action():
         agent.policy.distribution(step)
 
 
+@pytest.mark.parametrize('target', ['none', 'hard'])
+def test_what_the_overestimation_meter_hears(target):
+    """max Q of the network, and of the target network where there is one."""
+    agent = make(online=[[1.0, 3.0], [5.0, 2.0]], target=target)
+    agent.initialize()
+    agent.q_network.table.assign([[1.0, 3.5], [6.0, 2.0]])  # the target stays behind
+    info = agent.policy.action(ts.restart(tf.constant([0, 1], tf.int64), 2)).info
+    assert list(info['value']) == [3.5, 6.0]
+    if target == 'none':
+        assert info.keys() == {'value'}
+    else:
+        assert list(info['target_value']) == [3.0, 5.0]
+
+
 def test_epsilon_follows_env_steps_and_is_the_share_of_random_actions():
     env_steps = tf.Variable(0, dtype=tf.int64)
     agent = ddqn.QLearningAgent(

@@ -150,4 +150,4 @@ def test_q_learning_overestimates_the_noisy_side_and_double_q_learning_does_not(
         estimates = play(agent, env, 1_000)[:, bias_mdp.A, bias_mdp.RIGHT]
         bias[double] = (estimates.mean() - truth) / (estimates.std() / np.sqrt(1_000))
     assert bias[False] > 10 and bias[True] < 1
-    assert 0.0 < abs(truth + 0.0)
+    assert abs(truth + 0.0) > 0.0

@@ -60,7 +60,7 @@ def test_a_summary_by_hand():
     assert largest['episode'] == 3 and largest['mean'] == pytest.approx(2.5 - 1.7)
     assert largest['standard_error'] == pytest.approx(0.5)  # 0.707 / sqrt(2)
     change = summary['q_right']['late_change']  # from 0 in the ninth episode to -1 and 1
-    assert change == {'mean': 0.0, 'standard_error': pytest.approx(1.0)}
+    assert change == pytest.approx({'mean': 0.0, 'standard_error': 1.0})
     assert summary['q_right']['final_bias']['mean'] == pytest.approx(0.0 - 1.7)
     assert summary['q_max']['final_bias']['mean'] == pytest.approx(0.5 - 1.9)
 

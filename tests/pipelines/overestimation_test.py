@@ -102,4 +102,4 @@ def test_the_stated_error_covers_what_it_should():
         meter.add({'value': np.zeros(20, np.float32)}, last, step([FIRST] * 20, [0] * 20, [1] * 20))
         found = meter.read(np.ones(20, int))
         covered += abs(found.overestimation - 1.0) < 1.96 * found.overestimation_stderr
-    assert 175 <= covered <= 200  # of 200; 20 episodes make it a little less than 95 %
+    assert 175 <= covered <= 198  # of 200; 20 episodes make it a little less than 95 %

@@ -2,7 +2,7 @@
 
 import pathlib
 import tempfile
-import time
+from time import sleep
 
 import numpy as np
 import pytest
@@ -234,7 +234,7 @@ def test_restore_brings_back_what_there_was_at_the_checkpoint(tmp_path):
         fill(replay, life, 30)  # `sampled` checks that nothing joins the two lives
         after = {tuple(row[:3]) for row in sampled(replay, 2, draws=40)}
         assert before < after
-        assert replay.sync() == 60
+        assert replay.sync()['vector_steps'] == 60
 
 
 @pytest.mark.parametrize('per_item', [1, 4])
@@ -314,7 +314,7 @@ def test_one_sample_is_fetched_before_its_priorities_are_known_and_no_more(tmp_p
         for priority, pause in ((2.0, 0.0), (3.0, 0.3), (4.0, 0.0), (5.0, 0.3)):
             for _ in range(100):
                 next(samples)
-            time.sleep(pause)
+            sleep(pause)
             in_graph(replay, sorted(keys), np.full(12, priority))
             next(samples)
             np.testing.assert_allclose(next(samples).info.priority, priority)
@@ -333,6 +333,17 @@ def test_new_transitions_come_at_the_highest_priority_there_ever_was(tmp_path):
             times = replay.codec.decode(sample.data).observation.numpy()[:, 0, 2] - BIG
             seen |= dict(zip(times.tolist(), sample.info.priority.numpy().tolist(), strict=True))
     assert seen == {0: 1.0, 1: 1.0, 2: 7.0}  # row 3 waits for its successor
+
+
+def test_restored_transitions_have_the_highest_priority_there_ever_was(tmp_path):
+    with make(tmp_path, priority_exponent=1.0, rows_per_chunk=1) as replay:
+        fill(replay, Life([50], 1), 10)
+        replay.note_priority(7.0)
+        position = replay.sync()
+    with make(tmp_path, priority_exponent=1.0, sample=64, rows_per_chunk=1) as replay:
+        replay.restore(position)
+        np.testing.assert_allclose(next(replay.samples()).info.priority, 7.0)
+        assert replay.sync() == position
 
 
 def test_priorities_are_of_single_transitions_whatever_the_items_would_be(tmp_path):

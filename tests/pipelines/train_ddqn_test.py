@@ -66,6 +66,10 @@ def test_a_run_leaves_everything_it_promises(tmp_path, capfd):
     rows = progress(tmp_path)
     assert [int(r['env_steps']) for r in rows] == sorted({int(r['env_steps']) for r in rows})
     assert int(rows[-1]['train_steps']) == result['train_steps']
+    read = result['training_overestimation']  # the last evaluation's, of both networks
+    assert {'target_overestimation', 'target_overestimation_stderr'} <= read.keys()
+    assert read == pytest.approx({name: float(rows[-1][name]) for name in read}, rel=1e-4)
+    assert result['overestimation']['value_mean'] != 0.0
     assert (tmp_path / 'curve.png').read_bytes()[:4] == b'\x89PNG'
     assert "train_ddqn.env_name = 'CartPole-v1'" in (tmp_path / 'config.gin').read_text()
     assert json.loads((tmp_path / 'policy' / 'export_report.json').read_text())['proven']
@@ -76,7 +80,14 @@ def test_a_run_leaves_everything_it_promises(tmp_path, capfd):
     for path in (tmp_path / 'tensorboard').glob('*'):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             tags |= {value.tag for value in event.summary.value}
-    assert {'reward', 'avg loss', 'mean_q', 'epsilon', 'evaluation reward'} <= tags
+    assert {
+        'reward',
+        'avg loss',
+        'mean_q',
+        'epsilon',
+        'evaluation reward',
+        'overestimation',
+    } <= tags
 
 
 @pytest.mark.slow
