@@ -14,6 +14,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # two networks, two streams): two at a time with half of the cores each beat one after the
 # other with all of them, whose threads wait for each other in every operation.
 _CORES = len(os.sched_getaffinity(0))
+THREADS_ARE_CHOSEN = 'TF_NUM_INTRAOP_THREADS' in os.environ  # by the user, not here
 os.environ.setdefault('TF_NUM_INTEROP_THREADS', '2')
 os.environ.setdefault('TF_NUM_INTRAOP_THREADS', str(max(1, _CORES // 2)))
 os.environ.setdefault('PYGAME_HIDE_SUPPORT_PROMPT', '1')

@@ -46,8 +46,9 @@ _ROOT_DIR = flags.DEFINE_string(
 )
 _PROCESSES = flags.DEFINE_integer('processes', 2, 'Runs side by side.', flag_values=_FLAGS)
 _METRIC = flags.DEFINE_string(
-    'metric', 'eval_mean', "With --run_dirs: 'eval_mean' or 'return_mean_100'.", flag_values=_FLAGS
-)
+    'metric', None, "With --run_dirs: 'eval_mean' (the default) or 'return_mean_100'.",
+    flag_values=_FLAGS,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,17 +68,20 @@ def _main() -> None:
 
     from pipelines import experiment, run_dir
 
-    if _METRIC.value not in experiment.METRICS:
-        raise cli.UserError(
-            f"--metric='{_METRIC.value}': must be one of {tuple(experiment.METRICS)}"
-        )
+    metric = _METRIC.value or 'eval_mean'
+    if metric not in experiment.METRICS:
+        raise cli.UserError(f"--metric='{metric}': must be one of {tuple(experiment.METRICS)}")
     if _RUN_DIRS.value:
         from pipelines import run_results
 
         results = run_results.read_all(_RUN_DIRS.value)
         with run_dir.RunDir(_ROOT_DIR.value) as root:
-            _report(root.path, 'Comparison', '', results, _METRIC.value)
+            _report(root.path, 'Comparison', '', results, metric)
         return
+    if _METRIC.value:
+        raise cli.UserError(
+            f"--metric='{metric}' is for --run_dirs: an experiment's is in its file"
+        )
     plan = experiment.load(str(_EXPERIMENT.value))
     with run_dir.RunDir(_ROOT_DIR.value) as root, run_dir.stop_on_signal() as stop_requested:
         _run_experiment(plan, root.path, stop_requested)
@@ -118,7 +122,7 @@ def _check(firsts: Sequence, root: pathlib.Path, stop_requested: Callable[[], bo
     Raises:
       UserError: a cell cannot be; every such cell is named, with what is wrong with the first.
     """
-    from pipelines import processes
+    from pipelines import processes, run_dir
 
     wrong = {}
     jobs = [
@@ -131,7 +135,8 @@ def _check(firsts: Sequence, root: pathlib.Path, stop_requested: Callable[[], bo
     ]
 
     def done(job: processes.Job, exit_code: int):
-        if exit_code and not stop_requested():
+        checked = not exit_code and run_dir.CHECKED in job.log.read_text(errors='replace')
+        if not checked and not stop_requested():
             wrong[job.name] = job.last_line().removeprefix('error: ')
 
     if jobs:
@@ -170,8 +175,10 @@ def _run(missing: Sequence, num_runs: int, stop_requested: Callable[[], bool]):
     def done(job: processes.Job, exit_code: int):
         nonlocal finished
         run = runs[job.name]
-        if exit_code == 0 and run.is_finished:
+        if run.is_finished:
             words = _in_words(run)
+            if exit_code:
+                words += f' (and then ended with exit code {exit_code}: {job.last_line()})'
             finished += 1
             bar.update()
         elif stop_requested():

@@ -19,6 +19,7 @@ from pipelines.run_results import Result
 from pipelines.score_statistics import MIN_SEEDS
 
 _CURVE_POINTS, _PROFILE_POINTS = 60, 61
+_NO_LOSS = 0.1  # of a score: who surely loses less does not suffer
 
 Scores = dict[str, dict[str, np.ndarray]]  # by environment and agent: float64 [seeds, 1]
 
@@ -46,8 +47,11 @@ def compare(results: Sequence[Result], metric: str, claims: Iterable[Claim] = ()
         }
         for environment, agents in cells.items()
     }
-    scales, normalised = _normalised(cells, metric) if len(cells) > 1 else ({}, {})
-    many = len(scales) > 1 and bool(normalised)
+    # One environment alone gains nothing from it, but that Atari's unit is the human.
+    is_atari = any(result.card.get('atari_game') for result in results)
+    scales, normalised = _normalised(cells, metric) if len(cells) > 1 or is_atari else ({}, {})
+    together = bool(normalised) and (len(scales) > 1 or is_atari)
+    many = together and len(scales) > 1
     return {
         'metric': metric,
         'min_seeds_of_a_claim': MIN_SEEDS,
@@ -62,7 +66,7 @@ def compare(results: Sequence[Result], metric: str, claims: Iterable[Claim] = ()
             }
             for environment, agents in cells.items()
         },
-        'together': _together(list(cells), scales, normalised) if many else None,
+        'together': _together(cells, scales, normalised) if together else None,
         'profiles': [_profile('all environments, normalised', normalised)]
         if many
         else [_profile(environment, agents) for environment, agents in scores.items()],
@@ -125,20 +129,21 @@ def _iqm_difference(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _curves(agents: Mapping[str, Sequence[Result]]) -> dict:
-    """The IQM of return_mean_100 over seeds, where every run of the environment has a value."""
-    runs = [run for each in agents.values() for run in each if run.returns]
-    start = max((run.env_steps[0] for run in runs), default=0.0)
-    end = min((run.env_steps[-1] for run in runs), default=0.0)
-    if start >= end:
-        return {}
-    env_steps = np.linspace(start, end, _CURVE_POINTS)
-    curves: dict = {'env_steps': env_steps.tolist()}
-    for agent, each in agents.items():
-        curves[agent] = _lists(
-            statistics.iqm_curve(
-                np.array([np.interp(env_steps, run.env_steps, run.returns) for run in each])
-            )
-        )
+    """By agent: the IQM of return_mean_100 over its seeds, where each of them has a value.
+
+    An agent is left out where a run has none: what the others show would be another mean.
+    """
+    curves = {}
+    for agent, runs in agents.items():
+        if not all(run.returns for run in runs):
+            continue
+        start = max(run.env_steps[0] for run in runs)
+        end = min(run.env_steps[-1] for run in runs)
+        if start >= end:
+            continue
+        env_steps = np.linspace(start, end, _CURVE_POINTS)
+        returns = np.array([np.interp(env_steps, run.env_steps, run.returns) for run in runs])
+        curves[agent] = {'env_steps': env_steps.tolist()} | _lists(statistics.iqm_curve(returns))
     return curves
 
 
@@ -173,14 +178,16 @@ def _normalised(
 
 
 def _together(
-    environments: Sequence[str],
+    cells: Mapping[str, Mapping[str, Sequence[Result]]],
     scales: Mapping[str, reference.Scale],
     normalised: Mapping[str, np.ndarray],
 ) -> dict:
     """All environments at once, on normalised scores."""
+    agents = dict.fromkeys(agent for environment in cells.values() for agent in environment)
     return {
         'scales': {environment: scale._asdict() for environment, scale in scales.items()},
-        'left_out_environments': [name for name in environments if name not in scales],
+        'left_out_environments': [name for name in cells if name not in scales],
+        'left_out_agents': [name for name in agents if name not in normalised],
         'agents': {
             agent: {
                 'seeds': len(scores),
@@ -208,7 +215,8 @@ def _judge(claim: Claim, scores: Scores) -> dict:
 
     Suffering shows in a loss whose interval is below 0; that the other endures better, in the
     difference of the two losses: that one interval excludes 0 and another does not would show
-    nothing.
+    nothing. That the other does not suffer shows where its whole interval is above a loss of a
+    tenth of its score.
     """
     before, after = scores[claim.from_environment], scores[claim.to_environment]
     suffering = (after[claim.suffers], before[claim.suffers])
@@ -219,6 +227,7 @@ def _judge(claim: Claim, scores: Scores) -> dict:
         lambda a, b, c, d: _iqm_difference(a, b) - _iqm_difference(c, d), *enduring, *suffering
     )
     seeds = min(len(s) for s in (*suffering, *enduring))
+    margin = _NO_LOSS * abs(statistics.iqm(before[claim.endures]))
     return {
         'claim': claim.text,
         'suffers': claim.suffers,
@@ -235,8 +244,10 @@ def _judge(claim: Claim, scores: Scores) -> dict:
         'probability_at_to': statistics.estimate(
             statistics.improvement, after[claim.endures], after[claim.suffers]
         ),
+        'margin': margin,
         'judged': seeds >= MIN_SEEDS,
-        'holds': seeds >= MIN_SEEDS and suffers.high < 0.0 < spared.low and endures.high >= 0.0,
+        'loses_less': suffers.high < 0.0 < spared.low,
+        'holds': seeds >= MIN_SEEDS and suffers.high < 0.0 < spared.low and endures.low > -margin,
     }
 
 

@@ -38,7 +38,8 @@ def draw_curves(data: dict, png: pathlib.Path) -> bool:
     def draw(axes, environment: str):
         curves = data['environments'][environment]['curves']
         for agent in data['environments'][environment]['agents']:
-            _band(axes, curves['env_steps'], curves[agent], _colour(data, agent), agent)
+            if agent in curves:
+                _band(axes, curves[agent]['env_steps'], curves[agent], _colour(data, agent), agent)
         axes.set(title=environment, xlabel='environment steps', ylabel='IQM of return_mean_100')
         axes.legend(fontsize='small')
 

@@ -85,8 +85,18 @@ def _claim(judged: dict) -> Iterator[str]:
     if not judged['judged']:
         yield f'**Not judged: {judged["seeds"]} seeds are too few.**'
         return
+    allowed = f'a tenth of its score, {short(judged["margin"])}'
     if judged['holds']:
-        yield f'**The claim holds here: {suffers} loses, and {endures} loses less.**'
+        yield (
+            f'**The claim holds here: {suffers} loses, and {endures} loses less, and surely less '
+            f'than {allowed}.**'
+        )
+        return
+    if judged['loses_less'] and kept.high >= 0.0:
+        yield (
+            f'**Half of the claim holds here: {suffers} loses, and {endures} loses less. Whether '
+            f'{endures} loses at all is open: it may be more than {allowed}.**'
+        )
         return
     missing = []
     if not loss.high < 0.0:
@@ -139,7 +149,8 @@ def _pairs(pairs: Sequence[dict], num_agents: int) -> Iterator[str]:
 
 
 def _together(together: dict) -> Iterator[str]:
-    yield '## All environments together'
+    alone = len(together['scales']) == 1
+    yield '## Normalised scores' if alone else '## All environments together'
     yield 'Scores are normalised: (score - zero) / (one - zero).'
     yield _table(
         ('environment', 'zero', 'one', 'which are'),
@@ -150,6 +161,11 @@ def _together(together: dict) -> Iterator[str]:
     )
     if left_out := together['left_out_environments']:
         yield f'Left out, for no such numbers are known: {", ".join(left_out)}.'
+    if left_out := together['left_out_agents']:
+        yield (
+            'Left out, for no seed of theirs has run in every one of these environments: '
+            f'{", ".join(left_out)}.'
+        )
     yield _table(
         ('agent', 'seeds', 'mean', 'IQM', 'median over environments'),
         [

@@ -31,7 +31,10 @@ from typing import Any
 from pipelines import cli, run_dir
 from pipelines.cli import UserError
 
-PROGRAMS = ('train_ddqn', 'train_reinforce')
+PROGRAMS = {  # and the gin files that they read where none is given
+    'train_ddqn': 'configs/ddqn_cartpole.gin',
+    'train_reinforce': 'configs/reinforce_cartpole.gin',
+}
 METRICS = {
     'eval_mean': 'mean return of the exported policy, on seeds never used before',
     'return_mean_100': 'mean return of the last 100 training episodes',
@@ -114,8 +117,8 @@ class Experiment:
     def definitions(self) -> dict[str, list[str]]:
         """By cell: everything in the files that makes its runs what they are, line by line."""
         shared = [f"program = '{self.program}'"]
-        if self.gin_file:
-            shared += _gin_lines(self.gin_file)
+        if gin_file := self.gin_file or PROGRAMS.get(self.program):
+            shared += _gin_lines(gin_file)
         return {
             f'{environment}/{agent}': [*shared, *self._gin_flags(environment, agent)]
             for environment in self.environments
@@ -194,16 +197,18 @@ def _experiment(table: dict[str, Any], stem: str) -> Experiment:
         if key not in known:
             raise UserError(f"unknown key '{key}': it may have {', '.join(known)}")
     program = table.get('program')
-    if program not in PROGRAMS and not _is_module(program):
+    if not isinstance(program, str) or (program not in PROGRAMS and not _is_module(program)):
         raise UserError(
-            f'program = {program!r}: must be one of {PROGRAMS}, or a module with their flags, such '
-            "as 'benchmarks.museum'"
+            f'program = {program!r}: must be one of {tuple(PROGRAMS)}, or a module with their '
+            "flags, such as 'benchmarks.museum'"
         )
-    if table.get('metric', 'eval_mean') not in METRICS:
+    if table.get('metric', 'eval_mean') not in tuple(METRICS):
         raise UserError(f'metric = {table["metric"]!r}: must be one of {tuple(METRICS)}')
     for key in ('title', 'text', 'gin_file'):
         if not isinstance(table.get(key, ''), str):
             raise UserError(f'{key} = {table[key]!r}: must be a string')
+    if not isinstance(table.get('claims', []), list):
+        raise UserError('claims: must be tables, each below a line [[claims]]')
     environments, agents = _named(table, 'environments'), _named(table, 'agents')
     experiment = Experiment(
         title=table.get('title', stem),
@@ -222,11 +227,11 @@ def _experiment(table: dict[str, Any], stem: str) -> Experiment:
 
 
 def _is_module(name: Any) -> bool:
-    if not isinstance(name, str) or '.' not in name:
+    if not re.fullmatch(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+', name):
         return False
     try:
         return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # of its package
+    except ImportError:  # of its package
         return False
 
 
@@ -264,6 +269,9 @@ def _claim(table: Any, environments, agents) -> Claim:
     keys = {'text', 'suffers', 'endures', 'from', 'to'}
     if not isinstance(table, dict) or table.keys() != keys:
         raise UserError(f'claims: each has the keys {", ".join(sorted(keys))}')
+    for key, value in table.items():
+        if not isinstance(value, str):
+            raise UserError(f'claims: {key} = {value!r}: must be a string')
     for key, names in (
         ('suffers', agents), ('endures', agents), ('from', environments), ('to', environments),
     ):  # fmt: skip

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import pipelines
+
 _POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1  # Linux: the signal this process gets when the one that started it dies
 _LIBC = ctypes.CDLL(None)
@@ -86,13 +88,15 @@ def _start(job: Job, at_once: int) -> subprocess.Popen:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_share_of_the_machine(at_once) | os.environ | {'PYTHONUNBUFFERED': '1'},
+            env=os.environ | _share_of_the_machine(at_once) | {'PYTHONUNBUFFERED': '1'},
             start_new_session=True,  # Ctrl-C is for the one that started it, which passes it on
             preexec_fn=die_with_parent,
         )
 
 
 def _share_of_the_machine(at_once: int) -> dict[str, str]:
-    """TensorFlow's threads for one operation; as many as there are cores by default."""
+    """TensorFlow's threads for one operation, where the user has not chosen them."""
+    if pipelines.THREADS_ARE_CHOSEN:
+        return {}
     cores = len(os.sched_getaffinity(0))
     return {'TF_NUM_INTRAOP_THREADS': str(max(1, cores // at_once))}

@@ -129,6 +129,8 @@ def scale(env_name: str, atari_game: str | None) -> Scale | None:
         return Scale(*ATARI_SCORES[atari_game], 'published: random play, human')
     import gymnasium as gym
 
+    from envs import suite  # noqa: F401, registers some
+
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # "CartPole-v0 is out of date"
         try:

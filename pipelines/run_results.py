@@ -92,16 +92,22 @@ def read_all(directories: Iterable[str]) -> list[Result]:
 
 
 def _named_apart(results: list[Result]) -> list[Result]:
-    """The agents of one name and environment that differ get what differs into their names."""
+    """Agents of one name that differ within an environment get into their names what differs.
+
+    In every environment, so that one agent has one name.
+    """
+    alike: dict[str, dict[str, list[dict[str, str]]]] = {}
+    for result in results:
+        by_environment = alike.setdefault(result.agent, {})
+        by_environment.setdefault(result.environment, []).append(result.config)
+    differ = {
+        agent: sorted(set().union(*(differing(configs) for configs in environments.values())))
+        for agent, environments in alike.items()
+    }
     named = []
     for result in results:
-        alike = [
-            other.config
-            for other in results
-            if (other.agent, other.environment) == (result.agent, result.environment)
-        ]
-        suffix = ', '.join(f'{name} = {result.config.get(name)}' for name in differing(alike))
-        name = f'{result.agent} ({suffix})' if suffix else result.agent
+        bindings = [f'{name} = {result.config.get(name)}' for name in differ[result.agent]]
+        name = f'{result.agent} ({", ".join(bindings)})' if bindings else result.agent
         named.append(dataclasses.replace(result, agent=name))
     return named
 

@@ -180,6 +180,14 @@ def test_a_bad_binding_of_any_cell_is_one_line_before_anything_runs(tmp_path, ca
         assert not (root_dir / 'experiment.json').exists()
 
 
+def test_a_program_without_these_flags_is_one_clear_line(tmp_path, capsys):
+    experiment = write(tmp_path / 'small.toml', ONE)
+    text = experiment.read_text()
+    assert "'train_ddqn'" in text
+    experiment.write_text(text.replace("'train_ddqn'", "'os.path'"))
+    assert 'cartpole/' in fails(capsys, *flags(experiment, tmp_path / 'runs'))
+
+
 def test_bad_flags_are_one_clear_line(tmp_path, capsys):
     root = f'--root_dir={tmp_path / "runs"}'
     assert 'give --experiment or --run_dirs' in fails(capsys, root)
@@ -189,6 +197,9 @@ def test_bad_flags_are_one_clear_line(tmp_path, capsys):
     assert "--experiment='a' does not exist" in fails(capsys, root, '--experiment=a')
     assert 'no summary.json' in fails(capsys, root, f'--run_dirs={tmp_path}')
     assert "--metric='x'" in fails(capsys, root, f'--run_dirs={tmp_path}', '--metric=x')
+    experiment = write(tmp_path / 'small.toml', ONE)
+    refused = fails(capsys, *flags(experiment, tmp_path / 'runs'), '--metric=eval_mean')
+    assert 'is for --run_dirs' in refused
     assert not (tmp_path / 'runs').exists()
 
 

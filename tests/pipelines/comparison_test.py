@@ -72,7 +72,7 @@ def judged(tmp_path, noisy_dqn, noisy_double, num_seeds=10):
 @pytest.mark.parametrize(
     ('noisy_dqn', 'noisy_double', 'holds', 'words'),
     [
-        (60, 100, True, 'The claim holds here: dqn loses, and double loses less'),
+        (60, 100, True, 'The claim holds here: dqn loses, and double loses less, and surely less'),
         (100, 100, False, 'that dqn loses is not shown; that double loses less is not shown'),
         (60, 60, False, 'that double loses less is not shown; double loses, too'),
         (60, 80, False, 'does not hold here: double loses, too'),
@@ -87,6 +87,18 @@ def test_a_claim_is_judged_by_the_difference_of_the_losses(
     assert claim['change_of_suffers'][0] == pytest.approx(noisy_dqn - 100)
     assert claim['difference_of_changes'][0] == pytest.approx(noisy_double - noisy_dqn)
     assert claim['difference_at_to'][0] == pytest.approx(noisy_double - noisy_dqn)
+
+
+def test_that_nothing_is_lost_must_be_shown_too(tmp_path):
+    """From 100 to 95 +- 20: it may be nothing, and may be more than a tenth."""
+    scores = {
+        ('quiet', 'dqn'): around(100), ('quiet', 'double'): around(100),
+        ('noisy', 'dqn'): around(40), ('noisy', 'double'): 95 + 4 * (around(0)),
+    }  # fmt: skip
+    data = comparison.compare(results(tmp_path, scores), 'eval_mean', [CLAIM])
+    assert data['claims'][0]['loses_less'] and not data['claims'][0]['holds']
+    text = markdown(tmp_path, data)
+    assert 'Half of the claim holds here: dqn loses, and double loses less. Whether' in text
 
 
 def test_a_claim_on_few_seeds_is_not_judged(tmp_path):
@@ -112,12 +124,51 @@ def test_environments_are_put_together_on_a_stated_scale(tmp_path):
     assert together['agents']['dqn']['median'][0] == pytest.approx(0.75)  # of 0.5 and 1
 
 
+def test_one_atari_game_is_measured_by_the_human_too(tmp_path):
+    space_invaders = dict(env_name='ALE/SpaceInvaders-v5', atari_game='space_invaders')
+    read = results(tmp_path, {('invaders', 'dqn'): [148.0, 1668.7]}, **space_invaders)
+    data = comparison.compare(read, 'eval_mean')
+    assert data['together']['agents']['dqn']['mean'][0] == pytest.approx(0.5)
+    text = markdown(tmp_path, data)
+    assert '## Normalised scores' in text and 'published: random play, human' in text
+
+
+def test_agents_that_are_not_everywhere_are_said_to_be_left_out(tmp_path):
+    read = []
+    for game, agents in (('space_invaders', ('dqn', 'double')), ('pong', ('dqn',))):
+        scores = {(game, agent): [1.0, 2.0] for agent in agents}
+        read += results(tmp_path, scores, env_name=f'ALE/{game}', atari_game=game)
+    data = comparison.compare(read, 'eval_mean')
+    assert data['together']['left_out_agents'] == ['double']
+    assert 'every one of these environments: double.' in markdown(tmp_path, data)
+
+
+def test_an_agent_has_its_own_curve_however_short_the_others_are(tmp_path):
+    """REINFORCE is measured in episodes: who falls early has few env steps."""
+    curves = {
+        'good': [(100, 1.0), (900, 9.0)],
+        'bad': [(100, 1.0), (200, 1.5)],
+        'none': [(100, '')],
+    }
+    read = [
+        run_results.read(finished_run(tmp_path / agent, agent=agent, curve=curve))
+        for agent, curve in curves.items()
+    ]
+    data = comparison.compare(read, 'eval_mean')
+    found = data['environments']['CartPole-v1']['curves']
+    assert found.keys() == {'good', 'bad'}
+    assert (found['good']['env_steps'][-1], found['good']['values'][-1]) == (900.0, 9.0)
+    assert (found['bad']['env_steps'][-1], found['bad']['values'][-1]) == (200.0, 1.5)
+    assert 'curves.png' in markdown(tmp_path, data)
+
+
 def test_curves_are_where_every_run_has_a_value(tmp_path):
     short = finished_run(tmp_path / 'a', 0, curve=[(0, ''), (100, 1.0), (300, 3.0)])
     long = finished_run(tmp_path / 'b', 1, curve=[(0, ''), (200, 4.0), (900, 11.0)])
     read = [run_results.read(path) for path in (short, long)]
     curves = comparison.compare(read, 'eval_mean')['environments']['CartPole-v1']['curves']
-    assert curves['env_steps'][0] == 200.0 and curves['env_steps'][-1] == 300.0
+    env_steps = curves['dqn']['env_steps']
+    assert env_steps[0] == 200.0 and env_steps[-1] == 300.0
     assert curves['dqn']['values'][0] == pytest.approx((2.0 + 4.0) / 2)
     assert curves['dqn']['values'][-1] == pytest.approx((3.0 + 5.0) / 2)
 

@@ -1,3 +1,4 @@
+import importlib
 import json
 import pathlib
 
@@ -66,6 +67,13 @@ BAD = {
     GOOD.replace('double_dqn = []', "'..' = []"): "agents.'..' is no name",
     GOOD.replace('double_dqn = []', 'double_dqn = 1'): 'agents.double_dqn = 1: must be a list',
     GOOD.replace('double_dqn = []', "double_dqn = ['x']"): "agents.double_dqn = ['x']: must be",
+    "metric = ['eval_mean']" + GOOD: "metric = ['eval_mean']: must be one of",
+    GOOD.replace("'train_ddqn'", "'./train.py'"): "program = './train.py': must be one of",
+    GOOD.replace("'train_ddqn'", "['train_ddqn']"): "program = ['train_ddqn']: must be one of",
+    'claims = 5' + GOOD: 'claims: must be tables',
+    GOOD + "[[claims]]\ntext = 'a'\nsuffers = ['dqn']\nendures = 'dqn'\nfrom = 'a'\nto = 'b'": (
+        "claims: suffers = ['dqn']: must be a string"
+    ),
     "metric = 'speed'" + GOOD: "metric = 'speed': must be one of",
     "gin_file = 'nope.gin'" + GOOD: "gin_file = 'nope.gin' does not exist",
     'title = 5' + GOOD: 'title = 5: must be a string',
@@ -110,6 +118,22 @@ def test_a_changed_cell_is_refused_and_a_new_one_is_not(tmp_path):
     ):
         with pytest.raises(UserError, match=f'holds a different experiment: .*{message}'):
             experiment.new_cells(load(tmp_path, GOOD.replace(*change)), tmp_path)
+
+
+def test_a_change_of_the_programs_own_gin_file_is_a_change(tmp_path, monkeypatch):
+    own = tmp_path / 'own.gin'
+    own.write_text('train_ddqn.gamma = 0.9\n')
+    monkeypatch.setitem(experiment.PROGRAMS, 'train_ddqn', str(own))
+    experiment.keep(load(tmp_path), tmp_path)
+    own.write_text('train_ddqn.gamma = 0.8\n')
+    with pytest.raises(UserError, match='a different experiment: .*gamma = 0.9'):
+        experiment.new_cells(load(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize('program', experiment.PROGRAMS)
+def test_the_programs_own_gin_files(program):
+    module = importlib.import_module(f'pipelines.{program}')
+    assert module._GIN_FILE.default == experiment.PROGRAMS[program]
 
 
 def test_a_change_of_an_included_gin_file_is_a_change_and_a_comment_is_none(tmp_path):

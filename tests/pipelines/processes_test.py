@@ -5,6 +5,9 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+import pipelines
 from pipelines import processes
 
 
@@ -26,7 +29,13 @@ def is_running(pid):
         return False
 
 
-def test_every_job_is_run_so_many_at_once_and_its_end_is_told(tmp_path):
+@pytest.mark.parametrize(('chosen', 'threads'), [(False, '3'), (True, '5')])
+def test_every_job_is_run_so_many_at_once_and_its_end_is_told(
+    tmp_path, monkeypatch, chosen, threads
+):
+    monkeypatch.setattr(pipelines, 'THREADS_ARE_CHOSEN', chosen)
+    monkeypatch.setenv('TF_NUM_INTRAOP_THREADS', '5')
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(6)))
     code = (
         'import os, sys, time; print("begin", flush=True); time.sleep(0.3)\n'
         'print("end", os.environ["TF_NUM_INTRAOP_THREADS"]); sys.exit({code})'
@@ -41,7 +50,7 @@ def test_every_job_is_run_so_many_at_once_and_its_end_is_told(tmp_path):
     assert sorted(ended) == [(f'job{i}', i) for i in range(4)]
     assert {name for name, _ in ended[:2]} == {'job0', 'job1'}
     assert jobs[3].log.read_text().startswith('begin\nend ')
-    assert jobs[3].last_line().startswith('end ')
+    assert jobs[3].last_line() == f'end {threads}'  # a share of six cores, or what was chosen
 
 
 def test_a_stop_ends_what_runs_cleanly_and_starts_nothing_more(tmp_path):

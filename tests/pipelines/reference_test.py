@@ -16,6 +16,10 @@ def test_every_published_game_is_one_of_ales():
     assert set(reference.ATARI_SCORES) <= set(roms.get_all_rom_ids())
 
 
+def test_an_environment_that_this_project_registers_has_a_scale():
+    assert reference.scale('Taxi-v3', None).one == 8
+
+
 def test_other_environments_are_normalised_by_random_play_and_what_counts_as_solved():
     scale = reference.scale('CartPole-v1', None)
     assert scale.one == 475.0 and 18 < scale.zero < 27  # some 22 steps

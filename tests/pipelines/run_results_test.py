@@ -48,6 +48,15 @@ def test_agents_of_one_name_are_named_apart_by_what_differs(tmp_path):
     run_results.check_cells(results)
 
 
+def test_an_agent_has_one_name_in_every_environment(tmp_path):
+    for env_name, steps in (('CartPole-v1', (1, 3)), ('Acrobot-v1', (3,))):
+        for n_step in steps:
+            finished_run(tmp_path / f'{env_name}{n_step}', env_name=env_name, n_step=n_step)
+    names = {(r.environment, r.agent) for r in run_results.read_all([str(tmp_path)])}
+    assert ('Acrobot-v1', 'dqn (train_ddqn.n_step = 3)') in names
+    assert ('CartPole-v1', 'dqn (train_ddqn.n_step = 3)') in names and len(names) == 3
+
+
 def test_a_seed_twice_and_seeds_of_two_experiments_are_refused(tmp_path):
     first = run_results.read(finished_run(tmp_path / 'a'))
     twin = run_results.read(finished_run(tmp_path / 'b'))
