@@ -9,6 +9,8 @@ The sampling is the replay's. Not here: rank-based priorities.
 
 from __future__ import annotations
 
+import math
+
 import gin
 import tensorflow as tf
 
@@ -34,15 +36,21 @@ class Prioritisation:
           env_steps: int64 [], the environment steps so far; beta follows it.
           alpha: >= 0, how much priorities matter; 0 is uniform sampling.
           beta: in [0, 1], how much of the bias is corrected, a number or a schedule over
-            environment steps; 1 is all of it.
+            environment steps that does not fall; 1 is all of it.
           min_priority: > 0, added to |delta|, so that nothing is never sampled again.
 
         Raises:
           ConfigError: a value out of its range.
         """
-        _check('alpha', alpha, alpha >= 0, '>= 0')
-        _check('min_priority', min_priority, min_priority > 0, 'positive')
-        if not callable(beta):
+        _check('alpha', alpha, 0 <= alpha < math.inf, '>= 0')
+        _check('min_priority', min_priority, 0 < min_priority < math.inf, 'positive')
+        if callable(beta):
+            first, last = (float(beta(tf.constant(step, tf.int64))) for step in (0, 10**12))
+            _check(
+                'beta', f'a schedule from {first:g} to {last:g}', 0 <= first <= last,
+                'one that does not fall, in a scope of its own, such as @beta/LinearSchedule()',
+            )  # fmt: skip
+        else:
             _check('beta', beta, 0 <= beta <= 1, 'between 0 and 1, or a schedule')
         self.alpha, self._min_priority = alpha, min_priority
         self._beta, self._env_steps = beta, env_steps
@@ -71,4 +79,4 @@ class Prioritisation:
 
 def _check(name, value, fits, cure):
     if not fits:
-        raise errors.ConfigError(f'Prioritisation.{name} = {value!r}: must be {cure}')
+        raise errors.ConfigError(f'Prioritisation.{name} = {value}: must be {cure}')

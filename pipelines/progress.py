@@ -78,7 +78,14 @@ class Progress:
         self._file = open(self.path, 'a+', newline='')  # noqa: SIM115
         self._file.truncate(min(num_bytes, self.path.stat().st_size))
         self._file.seek(0)
-        kept = list(csv.DictReader(self._file))
+        kept = _rows(self._file, column_names) if num_bytes else []
+        if kept is None:
+            damaged = self.path.with_suffix('.csv.damaged')
+            print(f'{self.path} is damaged: it is {damaged.name} now, and a new one begins here')
+            self._file.close()
+            os.replace(self.path, damaged)
+            self._file = open(self.path, 'a+', newline='')  # noqa: SIM115
+            kept, num_bytes = [], 0
         self._file.seek(0, os.SEEK_END)
         self._csv = csv.DictWriter(self._file, column_names)
         if num_bytes == 0:
@@ -140,6 +147,19 @@ class Progress:
         self._tensorboard.close()
         if self._bar is not None:
             self._bar.close()
+
+
+def _rows(file, column_names: Sequence[str]) -> list[dict[str, str]] | None:
+    """What is in progress.csv; None where that is not what this run wrote."""
+    reader = csv.DictReader(file)
+    try:
+        rows = list(reader)
+        for row in rows:
+            int(row['env_steps'])
+            [float(value) for value in row.values() if value != '']
+    except (csv.Error, KeyError, TypeError, ValueError):
+        return None
+    return rows if reader.fieldnames == list(column_names) else None
 
 
 def _short(value) -> str:

@@ -194,7 +194,10 @@ def train_ddqn(
         training.start()
         if categorical:
             low, *_, high = agent.q_network.support
-            print(f'returns count as within [{low:g}, {high:g}]: C51Network.v_min, v_max')
+            print(
+                f'returns count as within [{low:g}, {high:g}]: C51Network.v_min, v_max; the loss '
+                'is the cross-entropy, whatever QLearningAgent.loss says'
+            )
         if dtype_policy != 'float32':
             print(f'products in bfloat16 ({dtype_policy}); the export is float32')
         tf.random.set_seed(training.derived_seed('explore'))  # not the first numbers again

@@ -61,6 +61,11 @@ def test_beta_follows_the_env_steps_and_stays_at_1():
         (dict(alpha=-0.1), 'Prioritisation.alpha = -0.1'),
         (dict(beta=1.5), 'Prioritisation.beta = 1.5'),
         (dict(min_priority=0.0), 'Prioritisation.min_priority = 0.0'),
+        (dict(alpha=float('inf')), 'Prioritisation.alpha = inf'),
+        (
+            dict(beta=schedules.LinearSchedule(1.0, 0.01, 100)),  # epsilon's
+            'Prioritisation.beta = a schedule from 1 to 0.01: must be one that does not fall',
+        ),
     ],
 )
 def test_bad_values_are_named(value, message):

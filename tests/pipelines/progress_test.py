@@ -1,5 +1,6 @@
 import csv
 
+import pytest
 import tensorflow as tf
 
 from envs import atari
@@ -36,6 +37,24 @@ def test_rows_written_after_the_checkpoint_are_cut_off_on_going_on(tmp_path):
     assert tags == [10, 15]  # TensorBoard has no row twice, and none that never was
     with open(tmp_path / 'progress.csv', newline='') as f:
         assert [r['env_steps'] for r in csv.DictReader(f)] == ['10', '15']
+
+
+@pytest.mark.parametrize('damage', [b'', b'4,', b'\0' * 30, b'x,y\r\n1,2\r\n'])
+def test_a_damaged_file_is_put_aside_and_a_new_one_begun(tmp_path, capsys, damage):
+    """The run is worth more than its curve."""
+    first = make(tmp_path)
+    first.add(row(10))
+    at_checkpoint = first.sync()
+    first.close()
+    path = tmp_path / 'progress.csv'
+    path.write_bytes(damage + path.read_bytes()[40:])
+    again = make(tmp_path, at_checkpoint, start=10)
+    assert 'is damaged: it is progress.csv.damaged now' in capsys.readouterr().out
+    again.add(row(15))
+    again.close()
+    assert (tmp_path / 'progress.csv.damaged').read_bytes().startswith(damage)
+    with open(path, newline='') as f:
+        assert [r['env_steps'] for r in csv.DictReader(f)] == ['15']
 
 
 def test_cadence_is_due_once_per_interval_and_goes_on_after_a_restart():
