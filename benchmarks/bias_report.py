@@ -27,7 +27,7 @@ def write(root: pathlib.Path, data: dict) -> str:
             '± its standard error. "Largest": of each half of the runs, in the episode where the '
             "other half's mean is highest, so that the choice adds nothing (the episode is that "
             'of all). A final bias marked * still moves: its last two tenths differ by more than '
-            'three standard errors and 0.02.',
+            'three standard errors and 0.005.',
             _table(tables | each['networks'], each['truth']),
             f'![estimates of Q(A, right) and max Q(A, a)]({_picture(kind)})',
         ]
@@ -147,7 +147,7 @@ def _why(data: dict) -> str:
 
 def _moves(estimate: Summary) -> bool:
     change = estimate['late_change']
-    return abs(change['mean']) > max(3 * change['standard_error'], 0.02)
+    return abs(change['mean']) > max(3 * change['standard_error'], 0.005)
 
 
 def _where_they_go(kind: str, plain: Summary, double: Summary, truth: Mapping[str, float]) -> str:
