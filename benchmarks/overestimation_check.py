@@ -91,8 +91,8 @@ def main(_) -> None:
     values, alive = _rollouts(act, _ROLLOUTS.value)
     same, stderr = _mean(_errors(values, alive, gamma, cut=True))
     whole, whole_stderr = _mean(_errors(values, alive, gamma, cut=False))
-    print(f'{_ROLLOUTS.value:,} rollouts, the same number: {same:.3f} +- {stderr:.3f}')
-    print(f'{_ROLLOUTS.value:,} rollouts, the whole error: {whole:.3f} +- {whole_stderr:.3f}')
+    print(f'{_ROLLOUTS.value:,} rollouts, the same number: {same:.3f} +- {stderr:.2g}')
+    print(f'{_ROLLOUTS.value:,} rollouts, the whole error: {whole:.3f} +- {whole_stderr:.2g}')
     apart = (meter.overestimation - same) / math.hypot(meter.overestimation_stderr, stderr)
     print(f'the meter is {apart:+.1f} standard errors from the same number')
     sys.exit(0 if abs(apart) <= 3 else 1)  # 1 where it is not a number

@@ -61,11 +61,10 @@ class Overestimation(NamedTuple):
             f'overestimated by {self.overestimation:.2f}'
         )
         if not math.isnan(self.overestimation_stderr):
-            words += f' +- {self.overestimation_stderr:.2f}'
+            words += f' +- {self.overestimation_stderr:.2g}'
         if self.bootstrapped_share > 0.0005:
             words += (
-                f' (episodes cut by a time limit are bootstrapped, which hides '
-                f'{self.bootstrapped_share:.1%} of the whole error)'
+                f'; bootstrapping at time limits hides {self.bootstrapped_share:.1%} of the whole'
             )
         return words
 
