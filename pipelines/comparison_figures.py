@@ -64,7 +64,7 @@ def draw_profiles(data: dict, png: pathlib.Path) -> None:
 def draw_improvement(data: dict, png: pathlib.Path) -> bool:
     """The probability of improvement of each pair; False where there is one agent alone."""
     panels = {name: env['pairs'] for name, env in data['environments'].items() if env['pairs']}
-    if data['together']:
+    if len(data['environments']) > 1 and data['together'] and data['together']['pairs']:
         panels['all environments'] = data['together']['pairs']
 
     def draw(axes, name: str):
