@@ -12,7 +12,7 @@ train: $(INSTALLED)  ## trains Double DQN on CartPole-v1 and exports its policy
 test: $(INSTALLED)  ## every test
 	$(PY) -m pytest
 
-check: $(INSTALLED)  ## lint, types and the fast tests: under a minute
+check: $(INSTALLED)  ## lint, types and the fast tests: two minutes
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	$(PY) -m pytest -m 'not slow'
 
