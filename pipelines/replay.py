@@ -308,7 +308,7 @@ class Replay:
                     self._signature,
                     self._items_per_sample,
                     self._timeout_seconds,
-                    samples_ahead=2 if self._priority_exponent is None else 1,
+                    prefetch=self._priority_exponent is None,
                 )
             )
 

@@ -32,7 +32,7 @@ def replay_dataset(
     signature: tf.TensorSpec,
     items_per_sample: int,
     timeout_seconds: float,
-    samples_ahead: int = 2,
+    prefetch: bool,
 ) -> tf.data.Dataset:
     """Endless samples of `items_per_sample` items each, from the server at `address`.
 
@@ -41,8 +41,8 @@ def replay_dataset(
       signature: of its items.
       items_per_sample: in one element.
       timeout_seconds: it ends where nothing can be sampled for so long.
-      samples_ahead: how many are fetched before they are asked for; more are faster and
-        staler. From 2 on, the next one is also put together before it is asked for.
+      prefetch: whether a sample is put together before it is asked for, beside the one whose
+        items are fetched in any case: faster, and one sample staler.
 
     Returns:
       A dataset of `reverb.ReplaySample`, `data` uint8 [items_per_sample, block_rows,
@@ -53,7 +53,7 @@ def replay_dataset(
         table=TABLE,
         dtypes=signature.dtype,
         shapes=signature.shape,
-        max_in_flight_samples_per_worker=max(1, samples_ahead - 1) * items_per_sample,
+        max_in_flight_samples_per_worker=items_per_sample,
         num_workers_per_iterator=1,
         rate_limiter_timeout_ms=int(1000 * timeout_seconds),
     )
@@ -62,7 +62,7 @@ def replay_dataset(
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
     dataset = dataset.with_options(options)
-    return dataset.prefetch(1) if samples_ahead > 1 else dataset
+    return dataset.prefetch(1) if prefetch else dataset
 
 
 class ReplayWriter:

@@ -260,7 +260,7 @@ def test_a_writer_and_a_dataset_need_only_the_address(tmp_path):
             writer.append(replay.codec.encode(row), row.step_type)
         writer.flush()
         signature = replay_client.table_signature(4 + 2, replay.codec.row_bytes)
-        dataset = replay_client.replay_dataset(replay.address, signature, 8, timeout_seconds=20)
+        dataset = replay_client.replay_dataset(replay.address, signature, 8, 20, prefetch=True)
         blocks = replay.codec.decode(next(iter(dataset)).data)
         writer.close()
         assert replay.num_transitions == 2 * 28
