@@ -1,4 +1,4 @@
-# Two commands do everything: `make train` and `make test`.
+# The two main commands are `make train` and `make test`.
 PYTHON ?= python3.11
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -12,11 +12,11 @@ train: $(INSTALLED)  ## trains Double DQN on CartPole-v1 and exports its policy
 test: $(INSTALLED)  ## every test
 	$(PY) -m pytest
 
-check: $(INSTALLED)  ## lint, types and the fast tests: two minutes
+check: $(INSTALLED)  ## lint, types and the fast tests
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	$(PY) -m pytest -m 'not slow'
 
-bench: $(INSTALLED) .venv-bench/.installed  ## speed beside the peers on this machine: an hour
+bench: $(INSTALLED) .venv-bench/.installed  ## speed compared with the peers; takes an hour
 	$(PY) -m benchmarks.cartpole_speed --peer_python=.venv-bench/bin/python
 	$(PY) -m benchmarks.space_invaders_speed --peer_python=.venv-bench/bin/python
 	$(PY) -m benchmarks.space_invaders_limit

@@ -1,1 +1,1 @@
-"""Agents and networks, built from specs and never from environments."""
+"""Agents, their networks and their policies, built from specs and never from environments."""

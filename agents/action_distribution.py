@@ -6,23 +6,24 @@
     SquashedGaussian   mu, sigma [..., D], before tanh  actions within bounds
 
 A sample is kept as it was drawn, before it is squashed: the logarithm of the density at
-tanh's flat ends is exact that way, and inverting tanh there is not (Haarnoja et al. 2018,
-appendix C).
+tanh's flat ends is exact that way, and inverting tanh there is not (Haarnoja et al. 2018, "Soft
+actor-critic", appendix C, https://arxiv.org/abs/1801.01290).
 """
 
 from __future__ import annotations
 
 import math
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from agents import errors
+from agents import action_specs, errors
 
 Outputs = dict[str, tf.Tensor]
-_INFINITE = 1e30  # TF-Agents makes the largest float32 of infinity
+_INFINITE = 1e30  # TF-Agents replaces an infinite bound by the largest float32
 KINDS = ('auto', 'categorical', 'gaussian', 'squashed_gaussian')
 
 
@@ -30,7 +31,7 @@ class Categorical:
     """Discrete, scalar actions that count from 0."""
 
     def __init__(self, action_spec: tf.TensorSpec):
-        self.num_actions = int(np.max(action_spec.maximum)) + 1
+        self.num_actions = action_specs.num_actions(action_spec)
         self.sample_spec = tf.TensorSpec([], action_spec.dtype, 'sample')
 
     def _of(self, outputs: Outputs) -> tfp.distributions.Categorical:
@@ -41,7 +42,7 @@ class Categorical:
         return self._of(outputs).sample()
 
     def mode(self, outputs: Outputs) -> tf.Tensor:
-        """The likeliest sample, the first of equals."""
+        """The likeliest sample, the first of equally likely ones."""
         return tf.argmax(outputs['logits'], axis=-1, output_type=self.sample_spec.dtype)
 
     def action(self, sample: tf.Tensor) -> tf.Tensor:
@@ -61,7 +62,7 @@ class Categorical:
         return {'probabilities': tf.nn.softmax(outputs['logits'])}
 
     def metrics(self, outputs: Outputs) -> Outputs:
-        """Numbers to log beside the entropy, float32 []."""
+        """Numbers to log along with the entropy, float32 []."""
         del outputs
         return {}
 
@@ -102,7 +103,7 @@ class Gaussian:
         return {'mu': outputs['mu'], 'sigma': outputs['sigma']}
 
     def metrics(self, outputs: Outputs) -> Outputs:
-        """Numbers to log beside the entropy, float32 []: means over steps and dimensions."""
+        """Numbers to log along with the entropy, float32 []: means over steps and dimensions."""
         return {name: tf.reduce_mean(outputs[name]) for name in ('mu', 'sigma')}
 
 
@@ -115,9 +116,10 @@ class SquashedGaussian(Gaussian):
             np.broadcast_to(bound, action_spec.shape).astype(np.float32).reshape(-1)
             for bound in (action_spec.minimum, action_spec.maximum)
         )
-        self._middle, self._reach = (high + low) / 2, (high - low) / 2
+        self._middle, self._reach = (high + low) / 2, (high - low) / 2  # [D]
 
-    def action(self, sample):
+    def action(self, sample: tf.Tensor) -> tf.Tensor:
+        """What the environment is given, within its bounds."""
         return super().action(self._middle + self._reach * tf.tanh(sample))
 
     def _log_slope(self, sample: tf.Tensor) -> tf.Tensor:
@@ -126,25 +128,32 @@ class SquashedGaussian(Gaussian):
         log_tanh_slope = 2.0 * (math.log(2.0) - sample - tf.nn.softplus(-2.0 * sample))
         return tf.reduce_sum(log_tanh_slope + np.log(self._reach), axis=-1)
 
-    def log_prob(self, outputs, sample):
+    def log_prob(self, outputs: Outputs, sample: tf.Tensor) -> tf.Tensor:
+        """float32, of the action that `sample` stands for (Haarnoja et al. 2018, appendix C)."""
         return super().log_prob(outputs, sample) - self._log_slope(sample)
 
-    def entropy(self, outputs):
-        """An estimate of one reparameterised draw: there is no closed form."""
+    def entropy(self, outputs: Outputs) -> tf.Tensor:
+        """An estimate from one reparameterised draw, float32: it has no closed form."""
         noise = tf.random.normal(tf.shape(outputs['mu']))
         return super().entropy(outputs) + self._log_slope(outputs['mu'] + outputs['sigma'] * noise)
 
 
-def make(kind: str, action_spec: tf.TensorSpec) -> Categorical | Gaussian:
+Distribution = Categorical | Gaussian
+
+
+def make(kind: str, action_spec: tf.TensorSpec) -> Distribution:
     """The distribution of `kind` over `action_spec`.
 
-    'auto' is categorical for discrete actions, squashed for bounded ones, else Gaussian.
+    Args:
+      kind: one of `KINDS`; 'auto' is categorical for discrete actions, squashed for bounded
+        ones, else Gaussian.
+      action_spec: of the environment.
 
     Raises:
-      ConfigError: no such kind, or it does not fit the actions.
+      ConfigError: there is no such kind, or it does not fit the actions.
     """
 
-    def fail(reason: str):
+    def fail(reason: str) -> NoReturn:
         raise errors.ConfigError(f'make_actor_critic_network.policy = {kind!r}: {reason}')
 
     if kind not in KINDS:
@@ -161,8 +170,6 @@ def make(kind: str, action_spec: tf.TensorSpec) -> Categorical | Gaussian:
         fail("the environment's actions are continuous: use 'gaussian' or 'squashed_gaussian'")
     if kind == 'squashed_gaussian' and not bounded:
         fail("the environment's actions have no bounds to squash them to: use 'gaussian'")
-    if discrete and (action_spec.shape.rank != 0 or np.min(action_spec.minimum) != 0):
-        fail(f'needs one integer action that counts from 0; the spec is {action_spec}')
     if kind == 'categorical':
         return Categorical(action_spec)
     return (Gaussian if kind == 'gaussian' else SquashedGaussian)(action_spec)

@@ -1,38 +1,48 @@
-"""One network, two heads: a policy, and where it is wanted a state value (system S8).
+"""One network, two heads: a policy and, if it is wanted, a state value.
 
     observation -> torso -> policy_units -> logits, or mu and sigma
                          -> value_units  -> value
 
-Torso and units may be empty, so that a linear policy is `mlp_torso.units = ()`.
+Torso and units may be empty: a linear policy is `mlp_torso.units = ()`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import gin
 import tensorflow as tf
 from tf_agents.networks import network
 
 from agents import action_distribution, errors, torsos
+from agents.action_distribution import Categorical, Distribution
 from agents.torsos import TorsoFactory
 
 
+@dataclasses.dataclass(frozen=True)
+class ActorCriticSettings:
+    """What an `ActorCriticNetwork` is made of; `make_actor_critic_network` explains the fields."""
+
+    torso: TorsoFactory
+    policy_units: Sequence[int]
+    value_units: Sequence[int]
+    initial_policy_scale: float
+    free_sigma: bool
+    initial_sigma: float
+    min_sigma: float
+
+
 class ActorCriticNetwork(network.Network):
-    """Outputs `logits` [B, A], or `mu` and `sigma` [B, D]; and `value` [B] where it has one."""
+    """Outputs `logits` [B, A], or `mu` and `sigma` [B, D]; and `value` [B] if it has that head."""
 
     def __init__(
         self,
         observation_spec: tf.TensorSpec,
-        distribution: action_distribution.Categorical | action_distribution.Gaussian,
+        distribution: Distribution,
         value_head: bool,
-        torso: TorsoFactory = torsos.mlp_torso,
-        policy_units: Sequence[int] = (),
-        value_units: Sequence[int] = (),
-        initial_policy_scale: float = 1.0,
-        free_sigma: bool = False,
-        initial_sigma: float = 1.0,
-        min_sigma: float = 1e-3,
+        settings: ActorCriticSettings,
         name: str = 'ActorCriticNetwork',
     ):
         """Makes the network; `create_variables()` makes its weights.
@@ -40,54 +50,55 @@ class ActorCriticNetwork(network.Network):
         Args:
           observation_spec: of one observation, without the batch.
           distribution: what the policy head stands for.
-          value_head: whether there is one.
-          torso: called with (observation_spec, dtype_policy); shared by both heads.
-          policy_units: hidden layers of the policy head.
-          value_units: hidden layers of the value head.
-          initial_policy_scale: of the initial weights of the policy's outputs.
-          free_sigma: sigma is a weight of its own, not a function of the state.
-          initial_sigma: what sigma is near at first, above `min_sigma`.
-          min_sigma: the floor below which sigma cannot fall.
+          value_head: whether the network has a value head too.
+          settings: of torso and heads.
           name: of the network.
         """
         super().__init__(input_tensor_spec=observation_spec, state_spec=(), name=name)
-        self._torso = torso(observation_spec, 'float32')
-        self._policy_hidden = tf.keras.Sequential(torsos.dense_stack(policy_units, 'float32'))
-        self._min_sigma = min_sigma
-        self._discrete = isinstance(distribution, action_distribution.Categorical)
-        if isinstance(distribution, action_distribution.Categorical):
-            self._logits = torsos.linear(distribution.num_actions, initial_policy_scale)
+        self._torso = settings.torso(observation_spec, 'float32')
+        self._policy_hidden = tf.keras.Sequential(
+            torsos.dense_stack(settings.policy_units, 'float32')
+        )
+        self._settings = settings
+        scale, initial_sigma = settings.initial_policy_scale, settings.initial_sigma
+        self._discrete = isinstance(distribution, Categorical)
+        if isinstance(distribution, Categorical):
+            self._logits = torsos.linear(distribution.num_actions, scale)
         else:
             size = distribution.num_dimensions
-            self._mu = torsos.linear(size, initial_policy_scale)
-            # softplus(x + shift) is `initial_sigma` above the floor where x is 0
-            self._shift = float(tf.math.log(tf.math.expm1(initial_sigma - min_sigma)))
-            self._free_sigma = free_sigma
-            if free_sigma:
+            self._mu = torsos.linear(size, scale)
+            # softplus(x + shift) is `initial_sigma - min_sigma` where x is 0
+            self._shift = float(tf.math.log(tf.math.expm1(initial_sigma - settings.min_sigma)))
+            if settings.free_sigma:
                 self._sigma = tf.Variable(tf.zeros([size]), name='sigma')
             else:
-                self._sigma = torsos.linear(size, initial_policy_scale)
+                self._sigma = torsos.linear(size, scale)
         self._value = None
         if value_head:
             self._value = tf.keras.Sequential(
-                [*torsos.dense_stack(value_units, 'float32'), torsos.linear(1)]
+                [*torsos.dense_stack(settings.value_units, 'float32'), torsos.linear(1)]
             )
 
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: Any = (),
+        training: bool = False,
+    ) -> tuple[dict[str, tf.Tensor], Any]:
         """Returns (outputs by name, network_state)."""
         del step_type
-        features = self._torso(observation, training=training)
+        features = self._torso(observation, training=training)  # [B, F]
         hidden = self._policy_hidden(features)
         if self._discrete:
             outputs = {'logits': self._logits(hidden)}
         else:
-            mu = self._mu(hidden)
-            raw = (
-                tf.broadcast_to(self._sigma, tf.shape(mu))
-                if self._free_sigma
-                else (self._sigma(hidden))
-            )
-            sigma = self._min_sigma + tf.nn.softplus(raw + self._shift)
+            mu = self._mu(hidden)  # [B, D]
+            if self._settings.free_sigma:
+                raw = tf.broadcast_to(self._sigma, tf.shape(mu))
+            else:
+                raw = self._sigma(hidden)
+            sigma = self._settings.min_sigma + tf.nn.softplus(raw + self._shift)
             outputs = {'mu': mu, 'sigma': sigma}
         if self._value is not None:
             outputs['value'] = tf.squeeze(self._value(features), axis=-1)  # [B], not [B, 1]
@@ -108,22 +119,23 @@ def make_actor_critic_network(
     free_sigma: bool = False,
     initial_sigma: float = 1.0,
     min_sigma: float = 1e-3,
-) -> tuple[ActorCriticNetwork, action_distribution.Categorical | action_distribution.Gaussian]:
+) -> tuple[ActorCriticNetwork, Distribution]:
     """A network and the distribution that its outputs stand for.
 
     Args:
-      observation_spec: of one observation.
+      observation_spec: of one observation, without the batch.
       action_spec: of the environment.
       value_head: whether the network estimates state values too.
       policy: 'categorical', 'gaussian', 'squashed_gaussian', or 'auto': what fits the actions.
-      torso: observation -> features.
+      torso: called with (observation_spec, dtype_policy), returns the layer observation ->
+        features, which both heads share.
       policy_units: hidden layers between the torso and the policy's outputs.
       value_units: hidden layers between the torso and the value.
       initial_policy_scale: of the initial weights of the policy's outputs; small ones make
         the first policy the same everywhere.
-      free_sigma: sigma is a weight of its own, not a function of the state.
-      initial_sigma: what sigma is near at first.
-      min_sigma: the floor below which sigma cannot fall.
+      free_sigma: sigma is a weight, the same in all states, not a function of the state.
+      initial_sigma: what sigma is near at first, more than `min_sigma`.
+      min_sigma: > 0, the floor below which sigma cannot fall.
 
     Raises:
       ConfigError: a layer without units, a sigma out of range, or a policy that does not fit
@@ -137,8 +149,13 @@ def make_actor_critic_network(
             f'initial_sigma = {initial_sigma}'
         )
     distribution = action_distribution.make(policy, action_spec)
-    network_ = ActorCriticNetwork(
-        observation_spec, distribution, value_head, torso, policy_units, value_units,
-        initial_policy_scale, free_sigma, initial_sigma, min_sigma,
-    )  # fmt: skip
-    return network_, distribution
+    settings = ActorCriticSettings(
+        torso=torso,
+        policy_units=policy_units,
+        value_units=value_units,
+        initial_policy_scale=initial_policy_scale,
+        free_sigma=free_sigma,
+        initial_sigma=initial_sigma,
+        min_sigma=min_sigma,
+    )
+    return ActorCriticNetwork(observation_spec, distribution, value_head, settings), distribution

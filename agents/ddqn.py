@@ -1,15 +1,24 @@
 """Q-learning with a deep network: DQN, Double DQN, and the switches between them.
 
-Sources: Mnih et al. 2015 (DQN), van Hasselt, Guez and Silver 2016 (Double DQN), Wang
-et al. 2016 (dueling: the network's part), Sutton and Barto 2018 section 7 (n-step),
-Lillicrap et al. 2016 (soft target updates). Not here: reward or TD-error clipping
-(use the Huber loss). Other targets and losses are subclasses: `categorical_q`,
-`munchausen`.
+Sources:
+  Mnih et al. 2015, "Human-level control through deep reinforcement learning": DQN
+    (https://doi.org/10.1038/nature14236).
+  van Hasselt, Guez and Silver 2016, "Deep reinforcement learning with double Q-learning": Double
+    DQN (https://arxiv.org/abs/1509.06461).
+  Wang et al. 2016: dueling, the network's part; see `q_network`.
+  Sutton and Barto 2018, section 7.1: n-step returns
+    (http://incompleteideas.net/book/the-book-2nd.html).
+  Lillicrap et al. 2016, "Continuous control with deep reinforcement learning": soft target updates
+    (https://arxiv.org/abs/1509.02971).
+
+Not here: reward or TD-error clipping (use the Huber loss). Other targets and losses are
+subclasses: `categorical_q`, `munchausen`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
 import gin
 import tensorflow as tf
@@ -17,21 +26,24 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import errors, frame_stack_network, policies
+from agents import errors, policies
+from agents.frame_stack_network import FrameStackNetwork
 from agents.q_network import QNetwork
 from agents.schedules import LearningRateSchedule
 
 TARGETS = ('none', 'soft', 'hard')
-LOSSES = {
-    'mse': tf.math.square,
-    'huber': lambda error: tf.where(
-        tf.abs(error) <= 1.0, 0.5 * tf.square(error), tf.abs(error) - 0.5
-    ),
-}
+
+
+def huber(error: tf.Tensor) -> tf.Tensor:
+    """Half the square of an error within 1, linear beyond; of each element."""
+    return tf.where(tf.abs(error) <= 1.0, 0.5 * tf.square(error), tf.abs(error) - 0.5)
+
+
+LOSSES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {'mse': tf.math.square, 'huber': huber}
 
 
 class QLossExtra(NamedTuple):
-    """What the loss knows beside its mean."""
+    """What the loss reports in addition to its mean."""
 
     td_error: tf.Tensor  # float32 [B], target minus Q(s, a): how wrong each row is
     mean_q: tf.Tensor  # float32 [], mean over the minibatch of Q(s, a)
@@ -46,9 +58,11 @@ class QLearningAgent(tf_agent.TFAgent):
         y = G + discount * Q(s', a*; theta-),   a* = argmax_a Q(s', a; theta)   (double)
                                                 a* = argmax_a Q(s', a; theta-)  (else)
 
-    where (G, discount, s') are the n-step transition's (see `n_step`). theta- is a copy
-    made every `target_update_period_train_steps` ('hard'), a moving average with rate
-    `tau` per train step ('soft'), or theta itself ('none', the tutorials' baseline).
+    (van Hasselt et al. 2016, equations 4 and 3). A transition holds G, the sum of its discounted
+    rewards, `discount`, gamma to the power of their number or 0 after termination, and s', the
+    state after them. theta- is a copy made every `target_update_period_train_steps` ('hard'), a
+    moving average with rate `tau` per train step ('soft'), or theta itself ('none', which is to
+    have no target network).
     """
 
     def __init__(
@@ -59,7 +73,7 @@ class QLearningAgent(tf_agent.TFAgent):
         optimizer: tf.keras.optimizers.Optimizer,
         env_steps: tf.Variable,
         *,
-        frame_stack: bool = False,
+        frame_stack: int | None = None,
         acts_on_a_copy: bool = False,
         double: bool,
         target: str,
@@ -78,16 +92,16 @@ class QLearningAgent(tf_agent.TFAgent):
           q_network: Q(s, .; theta).
           optimizer: of theta.
           env_steps: int64 [], the environment steps so far; epsilon follows it.
-          frame_stack: whether `q_network` takes stacks [K, ...] of observations; the policies
-            then stack them (see `frame_stack_network`), and training expects stacks.
-          acts_on_a_copy: the collect policy has weights of its own, renewed by `publish`, so
-            that it may act while another thread trains.
+          frame_stack: K, if `q_network` takes stacks [K, ...] of observations; then the policies
+            stack them (see `frame_stack_network`) and training expects stacks. None: single ones.
+          acts_on_a_copy: the collect policy has its own weights, renewed by `publish`, and may
+            act while another thread trains.
           double: choose a* with theta (Double DQN) or with theta- (DQN).
           target: 'none', 'soft' or 'hard'.
           tau: in (0, 1], the rate of target 'soft'.
           target_update_period_train_steps: >= 1, between the copies of target 'hard'.
           loss: 'mse' (error squared) or 'huber' (half of it within 1, linear beyond).
-          gradient_clip_norm: the gradient's largest global norm; None for no limit.
+          gradient_clip_norm: > 0, the gradient's largest global norm; None for no limit.
           epsilon: the share of random actions while collecting, a number or a schedule
             over environment steps.
           name: of the module.
@@ -96,15 +110,11 @@ class QLearningAgent(tf_agent.TFAgent):
           ConfigError: a value out of its range.
         """
         tf.Module.__init__(self, name=name)
-        _check(target, tau, target_update_period_train_steps, loss, gradient_clip_norm, epsilon)
+        check_target(target)
+        _check(tau, target_update_period_train_steps, loss, gradient_clip_norm, epsilon)
         self._q_network = q_network
         q_network.create_variables()
-        self._target_q_network = q_network
-        if target == 'hard':
-            self._target_q_network = q_network.copy_for_use('TargetQNetwork')
-        elif target == 'soft':  # a moving average needs float32
-            self._target_q_network = q_network.copy(name='TargetQNetwork')
-            self._target_q_network.create_variables()
+        self._target_q_network = _target_network(q_network, target)
         self._acting_q_network = q_network
         if acts_on_a_copy:
             self._acting_q_network = q_network.copy_for_use('ActingQNetwork')
@@ -115,24 +125,32 @@ class QLearningAgent(tf_agent.TFAgent):
         self._clip_norm = gradient_clip_norm
         self._epsilon_schedule = epsilon
         self._env_steps = env_steps
-        acting, collecting = q_network, self._acting_q_network
-        targeting = self._target_q_network
-        if frame_stack:
-            stacked = frame_stack_network.FrameStackNetwork
-            acting = stacked(time_step_spec.observation, q_network)
-            collecting = stacked(time_step_spec.observation, collecting)
-            targeting = stacked(time_step_spec.observation, targeting)
+        policy, collect_policy = self._policies(time_step_spec, action_spec, frame_stack)
         super().__init__(
             time_step_spec,
             action_spec,
-            policy=policies.ValuedQPolicy(
-                time_step_spec, action_spec, acting, None if target == 'none' else targeting
-            ),
-            collect_policy=policies.EpsilonGreedyQPolicy(
-                time_step_spec, action_spec, collecting, self.epsilon
-            ),
+            policy=policy,
+            collect_policy=collect_policy,
             train_sequence_length=None,
             train_step_counter=tf.Variable(0, dtype=tf.int64, name='train_steps'),
+        )
+
+    def _policies(
+        self, time_step_spec: ts.TimeStep, action_spec: tf.TensorSpec, frame_stack: int | None
+    ) -> tuple[policies.ValuedQPolicy, policies.EpsilonGreedyQPolicy]:
+        """(the greedy policy, the one that collects), both on single observations."""
+
+        def stacking(network: QNetwork) -> QNetwork | FrameStackNetwork:
+            if frame_stack is None:
+                return network
+            return FrameStackNetwork(time_step_spec.observation, network)
+
+        target = None if self._target == 'none' else stacking(self._target_q_network)
+        return (
+            policies.ValuedQPolicy(time_step_spec, action_spec, stacking(self._q_network), target),
+            policies.EpsilonGreedyQPolicy(
+                time_step_spec, action_spec, stacking(self._acting_q_network), self.epsilon
+            ),
         )
 
     @property
@@ -142,7 +160,7 @@ class QLearningAgent(tf_agent.TFAgent):
 
     @property
     def target_q_network(self) -> QNetwork:
-        """theta-; the online network itself where target is 'none'."""
+        """theta-; with target 'none' the online network itself."""
         return self._target_q_network
 
     def epsilon(self) -> tf.Tensor:
@@ -151,7 +169,7 @@ class QLearningAgent(tf_agent.TFAgent):
             return self._epsilon_schedule(self._env_steps)
         return tf.constant(self._epsilon_schedule, tf.float32)
 
-    def _initialize(self):
+    def _initialize(self) -> None:
         self._copy_to_target()
         self.publish()
         # A checkpoint read before the optimizer's variables exist would not reach them, and one
@@ -163,10 +181,10 @@ class QLearningAgent(tf_agent.TFAgent):
         """Gives the collect policy the newest weights."""
         self._copy_to(self._acting_q_network)
 
-    def _copy_to_target(self):
+    def _copy_to_target(self) -> None:
         self._copy_to(self._target_q_network)
 
-    def _copy_to(self, network):
+    def _copy_to(self, network: QNetwork) -> None:
         # What is not trained (the count of a noisy layer's draws) stays each network's own.
         pairs = zip(self._q_network.trainable_variables, network.trainable_variables, strict=True)
         for online, copy in pairs:
@@ -183,7 +201,9 @@ class QLearningAgent(tf_agent.TFAgent):
         bootstrap = tf.gather(next_q, action, axis=1, batch_dims=1)  # [B]
         return tf.stop_gradient(following.reward + following.discount * bootstrap)
 
-    def _bootstrap_action(self, following: ts.TimeStep, next_q: tf.Tensor, training: bool):
+    def _bootstrap_action(
+        self, following: ts.TimeStep, next_q: tf.Tensor, training: bool
+    ) -> tf.Tensor:
         """int64 [B]: a*, where `next_q` [B, A] is Q(s', .; theta-)."""
         if self._double and self._target != 'none':
             next_q, _ = self._q_network(
@@ -191,7 +211,12 @@ class QLearningAgent(tf_agent.TFAgent):
             )
         return tf.argmax(next_q, axis=1)
 
-    def _loss(self, experience, weights=None, training=False):
+    def _loss(
+        self,
+        experience: trajectory.Transition,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf_agent.LossInfo:
         """Mean loss of a minibatch [B, ...]; `weights` float32 [B] multiply the rows' losses."""
         time_step, action_step, _ = experience
         q_values, _ = self._q_network(
@@ -199,14 +224,16 @@ class QLearningAgent(tf_agent.TFAgent):
         )  # [B, A]
         q_taken = tf.gather(q_values, action_step.action, axis=1, batch_dims=1)  # [B]
         td_error = self.targets(experience, training) - q_taken  # [B]
-        losses = self._loss_fn_of_error(td_error)
+        losses = self._loss_fn_of_error(td_error)  # [B]
         if weights is not None:
             losses *= weights
         return tf_agent.LossInfo(
             tf.reduce_mean(losses), QLossExtra(td_error, tf.reduce_mean(q_taken))
         )
 
-    def _train(self, experience, weights=None):
+    def _train(
+        self, experience: trajectory.Transition, weights: tf.Tensor | None = None
+    ) -> tf_agent.LossInfo:
         variables = self._q_network.trainable_variables
         with tf.GradientTape() as tape:
             info = self._loss(experience, weights, training=True)
@@ -218,10 +245,10 @@ class QLearningAgent(tf_agent.TFAgent):
         self._update_target()
         return info
 
-    def _update_target(self):
+    def _update_target(self) -> None:
         if self._target == 'hard':
             due = tf.equal(self.train_step_counter % self._period, 0)
-            tf.cond(due, lambda: (self._copy_to_target(), True)[1], lambda: True)
+            tf.cond(due, self._copy_to_target, lambda: None)
         elif self._target == 'soft':
             pairs = zip(
                 self._q_network.trainable_variables,
@@ -232,18 +259,32 @@ class QLearningAgent(tf_agent.TFAgent):
                 target.assign_add(self._tau * (online - target))
 
 
-def _check(target, tau, period, loss, clip_norm, epsilon):
-    def fail(parameter, value, cure):
+def _target_network(q_network: QNetwork, target: str) -> QNetwork:
+    """The network of theta-: a copy with variables, or with target 'none' the network itself."""
+    if target == 'hard':
+        return q_network.copy_for_use('TargetQNetwork')
+    if target == 'soft':  # a moving average needs float32
+        copy = q_network.copy(name='TargetQNetwork')
+        copy.create_variables()
+        return copy
+    return q_network
+
+
+def check_target(target: str) -> None:
+    """Raises a ConfigError unless `target` is one of `TARGETS`."""
+    if target not in TARGETS:
+        raise errors.ConfigError(f'target = {target!r}: must be one of {TARGETS}')
+
+
+def _check(tau, period, loss, clip_norm, epsilon) -> None:
+    def fail(parameter: str, value: object, cure: str) -> NoReturn:
         raise errors.ConfigError(f'QLearningAgent.{parameter} = {value!r}: {cure}')
 
-    if target not in TARGETS:
-        raise errors.ConfigError(f'train_ddqn.target = {target!r}: must be one of {TARGETS}')
     if loss not in LOSSES:
         fail('loss', loss, f'must be one of {tuple(LOSSES)}')
     if not 0.0 < tau <= 1.0:
         fail('tau', tau, 'must be in (0, 1]')
-    if not isinstance(period, int) or period < 1:
-        fail('target_update_period_train_steps', period, 'must be a whole number >= 1')
+    errors.check_count('QLearningAgent.target_update_period_train_steps', period)
     if clip_norm is not None and clip_norm <= 0:
         fail('gradient_clip_norm', clip_norm, 'must be positive, or None')
     if not callable(epsilon) and not 0.0 <= epsilon <= 1.0:

@@ -1,5 +1,24 @@
-"""The one error of this package that is the user's to mend."""
+"""The one error of this package that a user can fix."""
+
+from __future__ import annotations
 
 
 class ConfigError(ValueError):
-    """A value no agent can be built from; names the parameter, the value and the cure."""
+    """A value that no agent can be built from.
+
+    The message is one line: the parameter, its value, and what to do. A parameter that gin binds
+    on a class or function of this package is named with it (`QLearningAgent.tau = 2.0: ...`); one
+    that the caller passes is named alone (`target = 'hrad': ...`), and a program may put its own
+    name in front.
+    """
+
+
+def is_count(value: object, least: int = 1) -> bool:
+    """Whether `value` is a whole number (True is not one) of at least `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def check_count(name: str, value: object, least: int = 1) -> None:
+    """Raises a ConfigError that starts with `name` unless `is_count(value, least)`."""
+    if not is_count(value, least):
+        raise ConfigError(f'{name} = {value!r}: must be a whole number, at least {least}')

@@ -1,11 +1,13 @@
-"""Munchausen DQN: the reward is raised by the agent's own log-policy.
+"""Munchausen DQN: the agent's own log-policy is added to the reward.
 
-Source: Vieillard, Pietquin and Geist 2020, "Munchausen reinforcement learning", section 3
-and, for the clipping, appendix B.1. It is one-step there and here. Not here: acting by the
-softmax policy (the paper acts greedily too), M-IQN.
+Source: Vieillard, Pietquin and Geist 2020, "Munchausen reinforcement learning", section 3 and,
+for the clipping, appendix B.1 (https://arxiv.org/abs/2007.14430). One-step there and here. Not
+here: acting by the softmax policy (the paper acts greedily too), M-IQN.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -13,27 +15,31 @@ from tf_agents.trajectories import trajectory
 
 from agents import ddqn, errors
 
+NO_DOUBLE = 'its target is a soft maximum, which chooses no action'
+ONE_STEP = 'each reward needs the policy at its own state, which longer transitions leave out'
+
 
 @gin.configurable
 class MunchausenQLearningAgent(ddqn.QLearningAgent):
-    """Munchausen DQN, with the switches of `QLearningAgent`, all but `double`.
+    """Munchausen DQN, with the switches of `QLearningAgent` but `double`.
 
     The target of Q(s, a; theta) is, with q = Q(., .; theta-) and pi = softmax(q / tau),
 
         y = r + alpha * clip(tau * log pi(a|s), l0, 0)
               + discount * sum over a' of pi(a'|s') * (q(s', a') - tau * log pi(a'|s'))
 
-    whose last sum is tau * logsumexp(q(s', .) / tau), a soft maximum: as tau goes to 0, this
-    is DQN with a penalty on actions that theta- would not take.
+    (Vieillard et al. 2020, section 3). The last sum is tau * logsumexp(q(s', .) / tau), a soft
+    maximum: as tau goes to 0, this becomes DQN with a penalty on actions that theta- would not
+    take.
     """
 
     def __init__(
         self,
-        *args,
+        *args: Any,
         alpha: float = 0.9,
         temperature: float = 0.03,
         log_policy_floor: float = -1.0,
-        **kwargs,
+        **kwargs: Any,
     ):
         """Builds the agent.
 
@@ -50,8 +56,7 @@ class MunchausenQLearningAgent(ddqn.QLearningAgent):
         super().__init__(*args, **kwargs)
         if self._double:
             raise errors.ConfigError(
-                'train_ddqn.double = True: the target of Munchausen DQN has no action to choose; '
-                'set train_ddqn.double = False'
+                f'double = True with munchausen: {NO_DOUBLE}; set double = False'
             )
         for name, value, fits, cure in (
             ('alpha', alpha, 0.0 <= alpha <= 1.0, 'must be between 0 and 1'),

@@ -7,6 +7,7 @@ that plain TensorFlow cannot load.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from tf_agents.networks import network
@@ -14,21 +15,55 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
-from agents import action_distribution
+from agents.action_distribution import Distribution, Outputs
+from agents.frame_stack_network import FrameStackNetwork
+from agents.q_network import QNetwork
+
+
+def mix_in_random_actions(
+    action: tf.Tensor,
+    num_actions: int,
+    epsilon: float | tf.Tensor,
+    uniform: Callable[..., tf.Tensor],
+) -> tf.Tensor:
+    """Each action, or with probability epsilon a uniformly random one: epsilon-greedy.
+
+    Args:
+      action: integer [B].
+      num_actions: random actions are 0 .. num_actions - 1.
+      epsilon: in [0, 1], a number or float32 [].
+      uniform: draws the random numbers: `tf.random.uniform`, or the method of that name of a
+        `tf.random.Generator`. It is called first for the actions, then for whether to take them.
+
+    Returns:
+      The actions, of the same shape and dtype.
+    """
+    shape = tf.shape(action)
+    random_action = uniform(shape, maxval=num_actions, dtype=action.dtype)
+    explore = uniform(shape) < epsilon
+    return tf.where(explore, random_action, action)
 
 
 class GreedyQPolicy(tf_policy.TFPolicy):
-    """argmax over actions of Q(s, a), the first one of equals."""
+    """argmax over actions of Q(s, a), the first of equally good ones."""
 
     _training = False  # noisy layers give their means
 
     def __init__(
         self,
         time_step_spec: ts.TimeStep,
-        action_spec,
-        q_network: network.Network,
-        info_spec=(),
+        action_spec: tf.TensorSpec,
+        q_network: QNetwork | FrameStackNetwork,
+        info_spec: Any = (),
     ):
+        """Makes the policy.
+
+        Args:
+          time_step_spec: of the environment.
+          action_spec: discrete and scalar.
+          q_network: Q(s, .); its state is the policy's.
+          info_spec: of what a subclass reports along with the action.
+        """
         super().__init__(
             time_step_spec,
             action_spec,
@@ -39,24 +74,21 @@ class GreedyQPolicy(tf_policy.TFPolicy):
         )
         self.q_network = q_network
 
-    def q_values(self, time_step: ts.TimeStep, policy_state=()):
-        """(float32 [B, A], the next policy state)."""
+    def q_values(self, time_step: ts.TimeStep, policy_state: Any = ()) -> tuple[tf.Tensor, Any]:
+        """Returns (Q-values float32 [B, A], the next policy state)."""
         return self.q_network(
             time_step.observation, time_step.step_type, policy_state, training=self._training
         )
 
-    def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
-        """(`action` and all outputs of the Q-network by name, the next policy state)."""
-        if self.q_network.state_spec:
-            outputs, policy_state = self.q_network.outputs(
-                time_step.observation, time_step.step_type, policy_state
-            )
-        else:
-            outputs = self.q_network.outputs(time_step.observation)
+    def outputs(self, time_step: ts.TimeStep, policy_state: Any = ()) -> tuple[Outputs, Any]:
+        """Returns (`action` and all outputs of the Q-network by name, the next policy state)."""
+        outputs, policy_state = self.q_network.outputs(
+            time_step.observation, time_step.step_type, policy_state
+        )
         return {'action': self._greedy(outputs['q_values']), **outputs}, policy_state
 
     def _greedy(self, q_values):
-        return tf.argmax(q_values, axis=1, output_type=self.action_spec.dtype)
+        return tf.argmax(q_values, axis=1, output_type=self.action_spec.dtype)  # [B]
 
     def _action(self, time_step, policy_state, seed):
         del seed
@@ -71,16 +103,27 @@ class GreedyQPolicy(tf_policy.TFPolicy):
 
 
 class ValuedQPolicy(GreedyQPolicy):
-    """Acts greedily and says what it expects: what an overestimation is measured on.
+    """Acts greedily and reports what return it expects, so overestimation can be measured.
 
     Its info: `value` float32 [B], max_a Q(s, a), and `target_value`, the target network's,
     where there is one.
     """
 
     def __init__(
-        self, time_step_spec, action_spec, q_network, target_q_network: network.Network | None
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: tf.TensorSpec,
+        q_network: QNetwork | FrameStackNetwork,
+        target_q_network: QNetwork | FrameStackNetwork | None,
     ):
-        """`target_q_network`: of the same inputs and state as `q_network`."""
+        """Makes the policy.
+
+        Args:
+          time_step_spec: of the environment.
+          action_spec: discrete and scalar.
+          q_network: Q(s, .).
+          target_q_network: has the same inputs and state; None where there is no second network.
+        """
         self._target_q_values = None
         info_spec = {'value': tf.TensorSpec([], tf.float32)}
         if target_q_network is not None:
@@ -96,44 +139,64 @@ class ValuedQPolicy(GreedyQPolicy):
         if self._target_q_values is not None:
             target_q_values = self._target_q_values(
                 time_step.observation, time_step.step_type, policy_state
-            )
+            )  # [B, A]
             info['target_value'] = tf.reduce_max(target_q_values, axis=1)
         return policy_step.PolicyStep(self._greedy(q_values), next_state, info)
 
 
 class EpsilonGreedyQPolicy(GreedyQPolicy):
-    """With probability epsilon a uniformly random action, else the greedy one of a noisy draw."""
+    """With probability epsilon a uniformly random action, else the greedy one."""
 
-    _training = True  # noisy layers, where there are any, explore
+    _training = True  # noisy layers, if there are any, explore
 
-    def __init__(self, time_step_spec, action_spec, q_network, epsilon: Callable[[], tf.Tensor]):
-        """`epsilon` is called at every step and returns a float32 scalar."""
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: tf.TensorSpec,
+        q_network: QNetwork | FrameStackNetwork,
+        epsilon: Callable[[], tf.Tensor],
+    ):
+        """Makes the policy.
+
+        Args:
+          time_step_spec: of the environment.
+          action_spec: discrete and scalar.
+          q_network: Q(s, .).
+          epsilon: called at every step, returns float32 [], the share of random actions.
+        """
         super().__init__(time_step_spec, action_spec, q_network)
         self._epsilon = epsilon
 
     def _action(self, time_step, policy_state, seed):
         step = super()._action(time_step, policy_state, seed)
-        shape = tf.shape(step.action)
-        random_action = tf.random.uniform(
-            shape, maxval=self.q_network.num_actions, dtype=step.action.dtype
+        action = mix_in_random_actions(
+            step.action, self.q_network.num_actions, self._epsilon(), tf.random.uniform
         )
-        explore = tf.random.uniform(shape) < self._epsilon()
-        return step._replace(action=tf.where(explore, random_action, step.action))
+        return step._replace(action=action)
 
 
 class ActorPolicy(tf_policy.TFPolicy):
-    """Acts by an actor network: its distribution's mode, or a draw."""
+    """Acts by an actor network: the mode of its distribution, or a draw from it."""
 
     def __init__(
         self,
         time_step_spec: ts.TimeStep,
-        action_spec,
+        action_spec: tf.TensorSpec,
         actor_network: network.Network,
-        distribution: action_distribution.Categorical | action_distribution.Gaussian,
+        distribution: Distribution,
         stochastic: bool,
         keep_sample: bool = False,
     ):
-        """`keep_sample`: the policy info is what was drawn, before squashing."""
+        """Makes the policy.
+
+        Args:
+          time_step_spec: of the environment.
+          action_spec: of the environment.
+          actor_network: gives what `distribution` needs, by name.
+          distribution: of actions.
+          stochastic: draw from the distribution; False takes its mode.
+          keep_sample: the policy info is what was drawn, before squashing.
+        """
         super().__init__(
             time_step_spec,
             action_spec,
@@ -144,15 +207,18 @@ class ActorPolicy(tf_policy.TFPolicy):
         self._network, self.action_distribution = actor_network, distribution
         self.stochastic, self._keep_sample = stochastic, keep_sample
 
-    def _sample(self, time_step) -> tuple[tf.Tensor, dict]:
+    def _sample(self, time_step) -> tuple[tf.Tensor, Outputs]:
         outputs, _ = self._network(time_step.observation, time_step.step_type)
-        draw = (
-            self.action_distribution.sample if self.stochastic else (self.action_distribution.mode)
-        )
-        return draw(outputs), outputs
+        if self.stochastic:
+            return self.action_distribution.sample(outputs), outputs
+        return self.action_distribution.mode(outputs), outputs
 
-    def outputs(self, time_step: ts.TimeStep, policy_state=()) -> tuple[dict, object]:
-        """(`action`, `probabilities` or `mu` and `sigma`, perhaps `value`; the policy state)."""
+    def outputs(self, time_step: ts.TimeStep, policy_state: Any = ()) -> tuple[Outputs, Any]:
+        """Returns (outputs by name, the policy state).
+
+        They are `action`, `probabilities` or `mu` and `sigma`, and `value` float32 [B, 1] where
+        the network has one.
+        """
         sample, outputs = self._sample(time_step)
         shown = {'action': self.action_distribution.action(sample)}
         shown |= self.action_distribution.explain(outputs)
@@ -170,4 +236,4 @@ class ActorPolicy(tf_policy.TFPolicy):
         return self._network.variables
 
     def _distribution(self, time_step, policy_state):
-        raise NotImplementedError('use action()')
+        raise NotImplementedError('the distribution is action_distribution: use action()')

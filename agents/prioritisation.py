@@ -1,10 +1,13 @@
-"""Proportional prioritisation: Schaul, Quan, Antonoglou and Silver 2016, section 3.
+"""Proportional prioritisation: which transitions to learn from, and how to correct for it.
+
+Source: Schaul, Quan, Antonoglou and Silver 2016, "Prioritized experience replay", sections 3.3
+and 3.4 (https://arxiv.org/abs/1511.05952):
 
     priority     p_i = |delta_i| + min_priority
-    sampling     P(i) = p_i^alpha / sum_k p_k^alpha
+    sampling     P(i) = p_i^alpha / sum_k p_k^alpha                          (equation 1)
     correction   w_i = (N P(i))^-beta, divided by the largest of the minibatch
 
-The sampling is the replay's. Not here: rank-based priorities.
+The replay does the sampling. Not here: rank-based priorities.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from agents.schedules import LearningRateSchedule
 
 @gin.configurable
 class Prioritisation:
-    """What turns TD errors into priorities, and sampling probabilities into weights."""
+    """Turns TD errors into priorities, and sampling probabilities into weights."""
 
     def __init__(
         self,
@@ -30,14 +33,15 @@ class Prioritisation:
         beta: float | LearningRateSchedule = 0.4,
         min_priority: float = 0.01,
     ):
-        """Refuses what cannot be.
+        """Checks and keeps the settings.
 
         Args:
           env_steps: int64 [], the environment steps so far; beta follows it.
           alpha: >= 0, how much priorities matter; 0 is uniform sampling.
-          beta: in [0, 1], how much of the bias is corrected, a number or a schedule over
-            environment steps that does not fall; 1 is all of it.
-          min_priority: > 0, added to |delta|, so that nothing is never sampled again.
+          beta: in [0, 1], how much of the bias is corrected: a number, or a schedule over
+            environment steps that does not fall; 1 corrects all of it.
+          min_priority: > 0, added to |delta|; without it a transition whose error is 0 would
+            never be sampled again.
 
         Raises:
           ConfigError: a value out of its range.
@@ -48,7 +52,7 @@ class Prioritisation:
             first, last = (float(beta(tf.constant(step, tf.int64))) for step in (0, 10**12))
             _check(
                 'beta', f'a schedule from {first:g} to {last:g}', 0 <= first <= last,
-                'one that does not fall, in a scope of its own, such as @beta/LinearSchedule()',
+                'one that does not fall, in its own scope, such as @beta/LinearSchedule()',
             )  # fmt: skip
         else:
             _check('beta', beta, 0 <= beta <= 1, 'between 0 and 1, or a schedule')
@@ -56,27 +60,27 @@ class Prioritisation:
         self._beta, self._env_steps = beta, env_steps
 
     def beta(self) -> tf.Tensor:
-        """float32 []: at the present environment step, never above 1."""
+        """float32 []: beta at the present environment step, at most 1."""
         if callable(self._beta):
             return tf.minimum(self._beta(self._env_steps), 1.0)
         return tf.constant(self._beta, tf.float32)
 
     def priorities(self, td_errors: tf.Tensor) -> tf.Tensor:
-        """float32, of the TD errors' shape."""
+        """The priorities p_i, float32, of the TD errors' shape."""
         return tf.abs(td_errors) + self._min_priority
 
     def weights(self, probabilities: tf.Tensor, num_items: tf.Tensor) -> tf.Tensor:
-        """Importance weights float32 [U, B], the largest of each minibatch 1.
+        """Importance weights float32 [U, B] of U minibatches, the largest of each being 1.
 
         Args:
           probabilities: float [U, B], with which each transition was sampled.
-          num_items: integer [U, B], in the table at that time.
+          num_items: integer [U, B], how many items the table held at that time.
         """
         probabilities = tf.cast(probabilities, tf.float32)
-        weights = (tf.cast(num_items, tf.float32) * probabilities) ** -self.beta()
+        weights = (tf.cast(num_items, tf.float32) * probabilities) ** -self.beta()  # [U, B]
         return weights / tf.reduce_max(weights, axis=1, keepdims=True)
 
 
-def _check(name, value, fits, cure):
+def _check(name: str, value: object, fits: bool, cure: str) -> None:
     if not fits:
         raise errors.ConfigError(f'Prioritisation.{name} = {value}: must be {cure}')

@@ -1,44 +1,33 @@
 """Q-networks: observation [B, ...] in, one value per action [B, A] out.
 
-`PlainQNetwork` is a torso and a head. `DuelingQNetwork` splits the head into a value and
-an advantage stream (Wang et al. 2016, "Dueling network architectures for deep
-reinforcement learning", equation 9). `C51Network`, with either head, gives a
-distribution over returns, and its mean as the value (Bellemare, Dabney and Munos 2017).
-All share the torso's settings, and each can have noisy layers after it (`noisy_dense`),
-so that one switch is the only difference between two runs.
+`PlainQNetwork` is a torso and a head. `DuelingQNetwork` splits the head into a value and an
+advantage stream. Networks that give more than one number per action (`categorical_q`) are
+subclasses in their own files. All take the same `NetworkSettings`, and each can have noisy
+layers after its torso (`noisy_dense`), so one switch is the only difference between two runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import gin
-import numpy as np
 import tensorflow as tf
 from tf_agents.networks import network
-from tf_agents.specs import tensor_spec
 
-from agents import errors, noisy_dense, torsos
+from agents import action_specs, noisy_dense, torsos
 from agents.torsos import TorsoFactory
 
 
-def num_actions(action_spec: tf.TensorSpec) -> int:
-    """The number of actions of a discrete, scalar action spec that counts from 0.
+@dataclasses.dataclass(frozen=True)
+class NetworkSettings:
+    """What all Q-networks are made of."""
 
-    Raises:
-      ConfigError: any other spec.
-    """
-    if not tensor_spec.is_bounded(action_spec) or not action_spec.dtype.is_integer:
-        raise errors.ConfigError(
-            'Q-learning needs discrete actions, and this environment has continuous ones of '
-            f'shape {tuple(action_spec.shape)}: choose an environment with a Discrete action '
-            'space'
-        )
-    if action_spec.shape.rank != 0 or np.min(action_spec.minimum) != 0:
-        raise errors.ConfigError(
-            f'Q-learning needs one integer action that counts from 0; the spec is {action_spec}'
-        )
-    return int(np.max(action_spec.maximum)) + 1
+    torso: TorsoFactory = torsos.mlp_torso  # (observation_spec, dtype_policy) -> its layer
+    hidden_units: Sequence[int] = ()  # of the layers between the features and each linear output
+    dtype_policy: str = 'float32'  # of all layers but linear outputs, always float32; see `torsos`
+    noisy: bool = False  # all layers after the torso have noise; it is on when `training` is true
 
 
 class QNetwork(network.Network):
@@ -48,10 +37,7 @@ class QNetwork(network.Network):
         self,
         observation_spec: tf.TensorSpec,
         action_spec: tf.TensorSpec,
-        torso: TorsoFactory = torsos.mlp_torso,
-        hidden_units: Sequence[int] = (),
-        dtype_policy: str = 'float32',
-        noisy: bool = False,
+        settings: NetworkSettings,
         name: str | None = None,
     ):
         """Makes the network; `create_variables()` makes its weights.
@@ -59,53 +45,79 @@ class QNetwork(network.Network):
         Args:
           observation_spec: of one observation (or one stack of them), without the batch.
           action_spec: discrete and scalar, counting from 0.
-          torso: called with (observation_spec, dtype_policy), returns the layer
-            observation -> features.
-          hidden_units: of the layers between the features and each linear output.
-          dtype_policy: of all layers but the linear outputs, which are float32 always; see
-            `torsos`.
-          noisy: all layers after the torso have noise; it is on where `training` is true.
+          settings: of torso and head.
           name: of the network.
+
+        Raises:
+          ConfigError: the actions are not discrete, or the torso does not take the observation.
         """
         super().__init__(input_tensor_spec=observation_spec, state_spec=(), name=name)
-        self.num_actions = num_actions(action_spec)
-        self._torso = torso(observation_spec, dtype_policy)
-        self._hidden_units, self._dtype_name, self._noisy = hidden_units, dtype_policy, noisy
+        self.num_actions = action_specs.num_actions(action_spec)
+        self._settings = settings
+        self._torso = settings.torso(observation_spec, settings.dtype_policy)
 
     @property
     def dtype_policy_name(self) -> str:
         """'float32', 'mixed_bfloat16' or 'bfloat16'; see `torsos`."""
-        return self._dtype_name
+        return self._settings.dtype_policy
+
+    def copy(self, *, dtype_policy: str | None = None, **kwargs: Any) -> QNetwork:
+        """A network of the same form, without variables yet.
+
+        Args:
+          dtype_policy: of the copy; None for the same.
+          **kwargs: other constructor arguments to replace, such as `name`.
+        """
+        if dtype_policy is not None:
+            kwargs['settings'] = dataclasses.replace(self._settings, dtype_policy=dtype_policy)
+        return super().copy(**kwargs)
 
     def copy_for_use(self, name: str) -> QNetwork:
         """A copy that computes the same, its weights kept in the dtype they are used in.
 
-        It spares the cast of every weight at every call, and can only be assigned to.
+        It saves casting every weight at every call. Its weights can be assigned, not trained.
         """
-        copy = self.copy(name=name, dtype_policy=self._dtype_name.removeprefix('mixed_'))
+        copy = self.copy(name=name, dtype_policy=self.dtype_policy_name.removeprefix('mixed_'))
         copy.create_variables()
         return copy
 
-    def _stream(self, outputs: int) -> tf.keras.Sequential:
-        if self._noisy:
-            return tf.keras.Sequential(
-                noisy_dense.noisy_stack(self._hidden_units, outputs, self._dtype_name)
-            )
-        hidden = torsos.dense_stack(self._hidden_units, self._dtype_name)
-        return tf.keras.Sequential([*hidden, torsos.linear(outputs)])
-
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: Any = (),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, Any]:
         """Returns (Q-values float32 [B, A], network_state)."""
-        del step_type
-        return self.outputs(observation, training)['q_values'], network_state
+        outputs, network_state = self.outputs(observation, step_type, network_state, training)
+        return outputs['q_values'], network_state
 
-    def outputs(self, observation, training=False) -> dict[str, tf.Tensor]:
-        """`q_values` float32 [B, A], and what they are made of."""
+    def outputs(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: Any = (),
+        training: bool = False,
+    ) -> tuple[dict[str, tf.Tensor], Any]:
+        """Returns (`q_values` float32 [B, A] and what they are made of, network_state)."""
+        del step_type
         features = self._torso(observation, training=training)  # [B, F]
-        return self._head(features, training)
+        return self._head(features, training), network_state
 
     def _head(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         raise NotImplementedError
+
+    def _stream(self, num_outputs: int) -> tf.keras.Sequential:
+        """Layers from the features [B, F] to [B, num_outputs]."""
+        settings = self._settings
+        if settings.noisy:
+            layers = noisy_dense.noisy_stack(
+                settings.hidden_units, num_outputs, settings.dtype_policy
+            )
+        else:
+            hidden = torsos.dense_stack(settings.hidden_units, settings.dtype_policy)
+            layers = [*hidden, torsos.linear(num_outputs)]
+        return tf.keras.Sequential(layers)
 
 
 class PlainQNetwork(QNetwork):
@@ -113,134 +125,82 @@ class PlainQNetwork(QNetwork):
 
     def __init__(
         self,
-        observation_spec,
-        action_spec,
-        torso=torsos.mlp_torso,
-        hidden_units=(),
-        dtype_policy='float32',
-        noisy=False,
-        name='PlainQNetwork',
+        observation_spec: tf.TensorSpec,
+        action_spec: tf.TensorSpec,
+        settings: NetworkSettings = NetworkSettings(),  # noqa: B008, frozen
+        name: str = 'PlainQNetwork',
     ):
-        super().__init__(
-            observation_spec, action_spec, torso, hidden_units, dtype_policy, noisy, name
-        )
+        super().__init__(observation_spec, action_spec, settings, name)
         self._q_values = self._stream(self.num_actions)
 
-    def _head(self, features, training):
+    def _head(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         return {'q_values': self._q_values(features, training=training)}
 
 
 def dueling_aggregation(value: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
-    """Q(s, a) = V(s) + A(s, a) - mean over a' of A(s, a'), per row.
+    """Q(s, a) = V(s) + A(s, a) - mean over a' of A(s, a'), each row by itself.
+
+    Source: Wang et al. 2016, "Dueling network architectures for deep reinforcement learning",
+    equation 9 (https://arxiv.org/abs/1511.06581).
 
     Args:
       value: float32 [B, 1], or [B, 1, N] where each of N atoms is aggregated by itself.
       advantage: float32 [B, A], or [B, A, N].
 
     Returns:
-      float32 like `advantage`. A row depends on that row alone (Wang et al. 2016, equation 9).
+      float32 like `advantage`.
     """
     return value + advantage - tf.reduce_mean(advantage, axis=1, keepdims=True)
 
 
 class DuelingQNetwork(QNetwork):
-    """Torso, then a value and an advantage stream, each with hidden layers of its own.
+    """Torso, then a value and an advantage stream, each with its own hidden layers.
 
-    `outputs` has `value` float32 [B, 1] and `advantage` float32 [B, A] beside `q_values`,
-    as they are before their aggregation.
+    `outputs` has `q_values`, and `value` float32 [B, 1] and `advantage` float32 [B, A] as they
+    are before their aggregation.
     """
 
     def __init__(
         self,
-        observation_spec,
-        action_spec,
-        torso=torsos.mlp_torso,
-        hidden_units=(64,),
-        dtype_policy='float32',
-        noisy=False,
-        name='DuelingQNetwork',
+        observation_spec: tf.TensorSpec,
+        action_spec: tf.TensorSpec,
+        settings: NetworkSettings = NetworkSettings(hidden_units=(64,)),  # noqa: B008, frozen
+        name: str = 'DuelingQNetwork',
     ):
-        super().__init__(
-            observation_spec, action_spec, torso, hidden_units, dtype_policy, noisy, name
-        )
+        super().__init__(observation_spec, action_spec, settings, name)
         self._value_stream = self._stream(1)
         self._advantage_stream = self._stream(self.num_actions)
 
-    def _head(self, features, training):
-        value = self._value_stream(features, training=training)
-        advantage = self._advantage_stream(features, training=training)
+    def _head(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        value = self._value_stream(features, training=training)  # [B, 1]
+        advantage = self._advantage_stream(features, training=training)  # [B, A]
         q_values = dueling_aggregation(value, advantage)
         return {'q_values': q_values, 'value': value, 'advantage': advantage}
 
 
-@gin.configurable
-class C51Network(QNetwork):
-    """Torso, then for each action the logits of N returns, the atoms z_1 .. z_N.
-
-    `outputs` has `logits` float32 [B, A, N] beside `q_values`, their distributions' means.
-    A dueling head aggregates the logits, atom by atom (Hessel et al. 2018, "Rainbow").
-    """
-
-    def __init__(
-        self,
-        observation_spec,
-        action_spec,
-        torso=torsos.mlp_torso,
-        hidden_units=(),
-        dtype_policy='float32',
-        noisy=False,
-        dueling: bool = False,
-        v_min: float = -10.0,
-        v_max: float = 10.0,
-        num_atoms: int = 51,
-        name='C51Network',
-    ):
-        """Makes the network; the atoms' defaults are the paper's, for clipped Atari rewards.
-
-        Args, beside those of `QNetwork`:
-          dueling: two streams instead of one head.
-          v_min: the smallest atom; a discounted return below it counts as it.
-          v_max: the largest atom; they are evenly spaced.
-          num_atoms: N, at least 2.
-
-        Raises:
-          ConfigError: no such atoms.
-        """
-        super().__init__(
-            observation_spec, action_spec, torso, hidden_units, dtype_policy, noisy, name
-        )
-        if not -np.inf < v_min < v_max < np.inf:
-            raise errors.ConfigError(
-                f'C51Network.v_max = {v_max}: must be finite and more than v_min = {v_min}'
-            )
-        if isinstance(num_atoms, bool) or not isinstance(num_atoms, int) or num_atoms < 2:
-            raise errors.ConfigError(
-                f'C51Network.num_atoms = {num_atoms!r}: must be a whole number, at least 2'
-            )
-        self.support = np.linspace(v_min, v_max, num_atoms, dtype=np.float32)
-        self._value_stream = self._stream(num_atoms) if dueling else None
-        self._advantage_stream = self._stream(self.num_actions * num_atoms)
-
-    def _head(self, features, training):
-        logits = tf.reshape(
-            self._advantage_stream(features, training=training),
-            [-1, self.num_actions, len(self.support)],
-        )
-        if self._value_stream is not None:
-            value = self._value_stream(features, training=training)[:, tf.newaxis]  # [B, 1, N]
-            logits = dueling_aggregation(value, logits)
-        q_values = tf.reduce_sum(tf.nn.softmax(logits) * self.support, axis=2)
-        return {'q_values': q_values, 'logits': logits}
+# (observation_spec, action_spec, settings, dueling=...) -> the network.
+NetworkFactory = Callable[..., QNetwork]
 
 
-@gin.configurable
+def value_network(
+    observation_spec: tf.TensorSpec,
+    action_spec: tf.TensorSpec,
+    settings: NetworkSettings,
+    dueling: bool,
+) -> QNetwork:
+    """A network whose head gives one value per action."""
+    network_class = DuelingQNetwork if dueling else PlainQNetwork
+    return network_class(observation_spec, action_spec, settings)
+
+
+@gin.configurable(denylist=['factory', 'dueling', 'noisy'])
 def make_q_network(
     observation_spec: tf.TensorSpec,
     action_spec: tf.TensorSpec,
-    dueling: bool,
-    categorical: bool = False,
-    noisy: bool = False,
+    factory: NetworkFactory = value_network,
     *,
+    dueling: bool,
+    noisy: bool = False,
     torso: TorsoFactory = torsos.mlp_torso,
     stream_units: Sequence[int] = (64,),
     plain_units: Sequence[int] = (),
@@ -251,12 +211,12 @@ def make_q_network(
     Args:
       observation_spec: of one observation, or one stack of them.
       action_spec: discrete and scalar.
+      factory: of the network; it says what the head gives.
       dueling: two streams instead of one head.
-      categorical: distributions over returns, whose means are the values.
       noisy: noise on the weights of every layer after the torso.
       torso: observation -> features.
       stream_units: hidden layers of each of the two streams of a dueling network.
-      plain_units: hidden layers between torso and head of a plain one.
+      plain_units: hidden layers between torso and head of a network without streams.
       compute_dtype: 'float32', 'bfloat16', or 'auto': bfloat16 where the machine has it.
 
     Raises:
@@ -265,9 +225,10 @@ def make_q_network(
     """
     torsos.check_units('make_q_network.stream_units', stream_units)
     torsos.check_units('make_q_network.plain_units', plain_units)
-    units = stream_units if dueling else plain_units
-    dtype_policy = torsos.training_policy(compute_dtype)
-    settings = (observation_spec, action_spec, torso, units, dtype_policy, noisy)
-    if categorical:
-        return C51Network(*settings, dueling)
-    return DuelingQNetwork(*settings) if dueling else PlainQNetwork(*settings)
+    settings = NetworkSettings(
+        torso=torso,
+        hidden_units=stream_units if dueling else plain_units,
+        dtype_policy=torsos.training_policy(compute_dtype),
+        noisy=noisy,
+    )
+    return factory(observation_spec, action_spec, settings, dueling=dueling)

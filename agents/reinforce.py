@@ -2,15 +2,21 @@
 
     grad J = E[ sum_t grad log pi(a_t | s_t) * (G_t - b(s_t)) ]
 
-Sources: Williams 1992; Sutton and Barto 2018, sections 13.3 and 13.4 (without the factor
-gamma^t, as is usual); Pardo et al. 2018 (time limits). G_t is the return-to-go within one
-episode. Where a time limit cut the episode and the network has a value head, its value of
-the last state stands for what was cut off; without one G_t ends there.
+Sources:
+  Williams 1992, "Simple statistical gradient-following algorithms for connectionist
+    reinforcement learning" (https://doi.org/10.1007/BF00992696).
+  Sutton and Barto 2018, sections 13.3 and 13.4 (http://incompleteideas.net/book/the-book-2nd.html),
+    without the factor gamma^t, as is usual.
+  Pardo et al. 2018, "Time limits in reinforcement learning" (https://arxiv.org/abs/1712.00378).
+
+G_t is the return-to-go within one episode. Where a time limit cut the episode and the network
+has a value head, its value of the last state stands for what was cut off; without a value head
+G_t ends there.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import gin
 import tensorflow as tf
@@ -19,17 +25,18 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import action_distribution, errors, policies
+from agents import errors, policies
+from agents.action_distribution import Distribution
 
 BASELINES = ('none', 'episode', 'batch', 'value')
-_EPSILON = 1e-8  # a standard deviation may be zero: then there is nothing to scale
+_TINY = 1e-8  # added to a standard deviation, which is zero where all values are equal
 
 
 class Steps(NamedTuple):
     """The real steps of a batch of episodes, padding and final rows left out."""
 
     index: tf.Tensor  # int64 [N, 2]: (episode, time)
-    returns: tf.Tensor  # float32 [N], G_t
+    returns: tf.Tensor  # float32 [N], G_t, standardised by baselines 'episode' and 'batch'
 
 
 def is_row(step_type: tf.Tensor) -> tf.Tensor:
@@ -48,7 +55,7 @@ def returns_to_go(
     last_value: tf.Tensor,
     gamma: float,
 ) -> tf.Tensor:
-    """G_t of each row, 0 where a row is no step.
+    """G_t of each row, 0 where a row is not a step.
 
     Args:
       step_type: int32 [B, T] of padded episodes.
@@ -73,14 +80,20 @@ def returns_to_go(
     return tf.where(is_step, tf.transpose(by_time), 0.0)
 
 
-def standardise(values: tf.Tensor, mask: tf.Tensor, axis) -> tf.Tensor:
-    """(x - mean) / (std + epsilon) over the masked entries along `axis`; 0 elsewhere."""
+def standardise(values: tf.Tensor, mask: tf.Tensor, axis: int | None) -> tf.Tensor:
+    """(x - mean) / (std + tiny) over the masked entries; 0 elsewhere.
+
+    Args:
+      values: float32 [...].
+      mask: bool, of the same shape.
+      axis: along which mean and standard deviation are taken; None for all axes.
+    """
     weights = tf.cast(mask, values.dtype)
     count = tf.reduce_sum(weights, axis, keepdims=True)
     mean = tf.reduce_sum(values * weights, axis, keepdims=True) / count
     centred = (values - mean) * weights
     std = tf.sqrt(tf.reduce_sum(tf.square(centred), axis, keepdims=True) / count)
-    return centred / (std + _EPSILON)
+    return centred / (std + _TINY)
 
 
 @gin.configurable
@@ -88,9 +101,10 @@ class PolicyGradientAgent(tf_agent.TFAgent):
     """REINFORCE with one of four baselines.
 
     'none'     the return itself
-    'episode'  returns standardised within each episode (the tutorial's)
+    'episode'  returns standardised within each episode
     'batch'    returns standardised over all real steps of the batch
-    'value'    the return less a learned state value, which is trained beside
+    'value'    the return less a learned state value, which is trained along with the policy
+               (Sutton and Barto 2018, section 13.4)
     """
 
     def __init__(
@@ -98,7 +112,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         time_step_spec: ts.TimeStep,
         action_spec: tf.TensorSpec,
         actor_network: network.Network,
-        distribution: action_distribution.Categorical | action_distribution.Gaussian,
+        distribution: Distribution,
         optimizer: tf.keras.optimizers.Optimizer,
         *,
         baseline: str,
@@ -120,13 +134,13 @@ class PolicyGradientAgent(tf_agent.TFAgent):
           optimizer: of all weights.
           baseline: one of `BASELINES`.
           gamma: the discount factor per step.
-          entropy_coefficient: of the entropy bonus.
-          value_coefficient: of the value loss (half the squared error).
+          entropy_coefficient: >= 0, of the entropy bonus.
+          value_coefficient: > 0, of the value loss (half the squared error).
           standardise_advantages: with baseline 'value', scale the batch's advantages to mean 0
-            and deviation 1, so that the size of rewards does not matter.
+            and deviation 1, which takes out the size of the rewards.
           loss_per: 'step': the mean over the batch's real steps; 'episode': the sum over an
             episode's steps, averaged over episodes, which is the formula and unbiased.
-          gradient_clip_norm: the gradient's largest global norm; None for no limit.
+          gradient_clip_norm: > 0, the gradient's largest global norm; None for no limit.
           name: of the module.
 
         Raises:
@@ -136,8 +150,8 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         _check(baseline, entropy_coefficient, value_coefficient, loss_per, gradient_clip_norm)
         if standardise_advantages and baseline != 'value':
             raise errors.ConfigError(
-                'PolicyGradientAgent.standardise_advantages = True: it belongs to baseline '
-                f"'value', and this is '{baseline}'; set it to False"
+                'PolicyGradientAgent.standardise_advantages = True: this belongs to baseline '
+                f"'value', and the baseline is '{baseline}'; set it to False"
             )
         actor_network.create_variables()
         self._network, self._distribution = actor_network, distribution
@@ -159,22 +173,22 @@ class PolicyGradientAgent(tf_agent.TFAgent):
 
     @property
     def actor_network(self) -> network.Network:
-        """Policy and, where there is one, value."""
+        """The network of the policy and, if it has that head, of the value."""
         return self._network
 
-    def _initialize(self):
+    def _initialize(self) -> None:
         _ = self._optimizer.iterations  # a checkpoint read before it exists would not reach it
         self._optimizer._create_all_weights(self._network.trainable_variables)
 
     def steps(self, episodes: trajectory.Trajectory) -> Steps:
-        """The real steps of padded episodes [B, T, ...], with their returns-to-go."""
+        """The real steps of padded episodes [B, T, ...], and what their actions are credited."""
         last_value = tf.zeros(tf.shape(episodes.step_type)[:1])
         if self._baseline == 'value':
-            last_row = tf.argmax(tf.equal(episodes.step_type, ts.StepType.LAST), axis=1)
+            last_row = tf.argmax(tf.equal(episodes.step_type, ts.StepType.LAST), axis=1)  # [B]
             observation = tf.nest.map_structure(
                 lambda t: tf.gather(t, last_row, axis=1, batch_dims=1), episodes.observation
             )
-            last_value = tf.stop_gradient(self._network(observation)[0]['value'])
+            last_value = tf.stop_gradient(self._network(observation)[0]['value'])  # [B]
         returns = returns_to_go(
             episodes.step_type, episodes.reward, episodes.discount, last_value, self._gamma
         )
@@ -184,7 +198,12 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         index = tf.where(is_step)
         return Steps(index, tf.gather_nd(returns, index))
 
-    def _loss(self, experience, weights=None, training=False):
+    def _loss(
+        self,
+        experience: trajectory.Trajectory,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf_agent.LossInfo:
         """The loss of padded episodes [B, T, ...]; the samples drawn are the `policy_info`.
 
         The extra of the `LossInfo` is what it is made of, by name, float32 [].
@@ -193,7 +212,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         observation = tf.nest.map_structure(
             lambda t: tf.gather_nd(t, steps.index), experience.observation
         )
-        outputs, _ = self._network(observation, training=training)
+        outputs, _ = self._network(observation, training=training)  # [N, ...]
         log_prob = self._distribution.log_prob(
             outputs, tf.gather_nd(experience.policy_info, steps.index)
         )  # [N]
@@ -204,7 +223,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
             advantage, value_losses = tf.stop_gradient(error), 0.5 * tf.square(error)
             if self._standardise_advantages:
                 advantage = standardise(advantage, tf.ones_like(advantage, tf.bool), axis=0)
-        policy_losses = -log_prob * advantage
+        policy_losses = -log_prob * advantage  # [N]
         losses = (
             policy_losses
             + self._value_coefficient * value_losses
@@ -225,8 +244,10 @@ class PolicyGradientAgent(tf_agent.TFAgent):
             },
         )
 
-    def gradients(self, experience) -> tuple[tf_agent.LossInfo, list[tf.Tensor]]:
-        """The loss of a batch and its gradient, before any clipping."""
+    def gradients(
+        self, experience: trajectory.Trajectory
+    ) -> tuple[tf_agent.LossInfo, list[tf.Tensor]]:
+        """The loss of padded episodes [B, T, ...] and its gradient, before any clipping."""
         with tf.GradientTape() as tape:
             info = self._loss(experience, training=True)
         variables = self._network.trainable_variables
@@ -235,9 +256,11 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         )
         return info, gradients
 
-    def _train(self, experience, weights=None):
+    def _train(
+        self, experience: trajectory.Trajectory, weights: tf.Tensor | None = None
+    ) -> tf_agent.LossInfo:
         if weights is not None:
-            raise NotImplementedError('train() weighs no episodes')
+            raise NotImplementedError('train() takes no weights')
         info, gradients = self.gradients(experience)
         if self._clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
@@ -247,14 +270,12 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         return info
 
 
-def _check(baseline, entropy_coefficient, value_coefficient, loss_per, clip_norm):
-    def fail(parameter, value, cure):
+def _check(baseline, entropy_coefficient, value_coefficient, loss_per, clip_norm) -> None:
+    def fail(parameter: str, value: object, cure: str) -> NoReturn:
         raise errors.ConfigError(f'PolicyGradientAgent.{parameter} = {value!r}: {cure}')
 
     if baseline not in BASELINES:
-        raise errors.ConfigError(
-            f'train_reinforce.baseline = {baseline!r}: must be one of {BASELINES}'
-        )
+        raise errors.ConfigError(f'baseline = {baseline!r}: must be one of {BASELINES}')
     if loss_per not in ('step', 'episode'):
         fail('loss_per', loss_per, "must be 'step' or 'episode'")
     if entropy_coefficient < 0:

@@ -1,17 +1,20 @@
-"""Torsos: what turns an observation into features, shared by every network.
+"""Torsos: the layers that turn an observation into features, shared by every network.
 
 A torso is a factory, called with (observation_spec, dtype_policy), that returns the Keras
-layer observation [B, ...] -> features [B, F]. The policies, by Keras' names:
+layer observation [B, ...] -> features [B, F]. The dtype policies, by Keras's names:
 
     float32          everything
     mixed_bfloat16   float32 weights, products in bfloat16: for weights that are trained
     bfloat16         weights too: for copies that are only ever used in products
+
+Hidden weights start as He et al. 2015 propose (https://arxiv.org/abs/1502.01852).
 """
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gin
 import numpy as np
@@ -25,7 +28,13 @@ _BFLOAT16_CPU_FLAGS = ('avx512_bf16', 'amx_bf16')
 
 
 def training_policy(compute_dtype: str) -> str:
-    """'float32' or 'mixed_bfloat16'; 'auto' is the latter where this machine multiplies in it.
+    """The dtype policy of weights that are trained.
+
+    Args:
+      compute_dtype: 'float32', 'bfloat16', or 'auto': bfloat16 where this machine multiplies in it.
+
+    Returns:
+      'float32' or 'mixed_bfloat16'.
 
     Raises:
       ConfigError: another name.
@@ -48,7 +57,7 @@ def _multiplies_in_bfloat16() -> bool:
 
 
 def dense_stack(units: Sequence[int], dtype_policy: str) -> list[tf.keras.layers.Layer]:
-    """Dense ReLU layers."""
+    """Dense ReLU layers, one for each of the `units`."""
     return [
         tf.keras.layers.Dense(
             n, activation='relu', kernel_initializer=_he_normal(), dtype=dtype_policy
@@ -58,7 +67,7 @@ def dense_stack(units: Sequence[int], dtype_policy: str) -> list[tf.keras.layers
 
 
 def linear(units: int, initial_scale: float = 1.0) -> tf.keras.layers.Layer:
-    """A head: it computes in float32 always, for its outputs are compared with each other.
+    """A linear output layer, always in float32 because its outputs are compared with each other.
 
     `initial_scale` multiplies its initial, He-normal weights.
     """
@@ -66,9 +75,9 @@ def linear(units: int, initial_scale: float = 1.0) -> tf.keras.layers.Layer:
     return tf.keras.layers.Dense(units, kernel_initializer=initializer, dtype='float32')
 
 
-def check_units(name: str, units: Sequence[int]) -> None:
-    """Raises a ConfigError that names the parameter where `units` is no list of widths."""
-    if isinstance(units, int) or any(not isinstance(n, int) or n < 1 for n in units):
+def check_units(name: str, units: Any) -> None:
+    """Raises a ConfigError that names the parameter unless `units` is a sequence of widths."""
+    if isinstance(units, int) or not all(errors.is_count(n) for n in units):
         raise errors.ConfigError(
             f'{name} = {units}: must be whole numbers >= 1, one per layer, such as (64, 64)'
         )
@@ -85,10 +94,18 @@ def mlp_torso(
     *,
     units: Sequence[int] = (256, 256),
 ) -> tf.keras.layers.Layer:
-    """Dense ReLU layers of the given `units` over the flattened (or one-hot) observation.
+    """Dense ReLU layers over the flattened observation.
 
-    float32 observations are taken as they are, uint8 is divided by 255, a single integer
+    float32 observations are taken as they are, uint8 is divided by 255, and a single integer
     becomes a one-hot vector.
+
+    Args:
+      observation_spec: of one observation, without the batch.
+      dtype_policy: of the layers, see the module.
+      units: the width of each layer; () for none.
+
+    Raises:
+      ConfigError: a layer without units.
     """
     check_units('mlp_torso.units', units)
     return tf.keras.Sequential(
@@ -97,7 +114,7 @@ def mlp_torso(
 
 
 class _EncodeObservation(tf.keras.layers.Layer):
-    """Any supported observation as float32 features [B, F]."""
+    """Any supported observation [B, ...] as float32 features [B, F]."""
 
     def __init__(self, spec: tf.TensorSpec):
         super().__init__(dtype='float32', autocast=False)
@@ -123,23 +140,26 @@ def conv_torso(
     *,
     layers: Sequence[Sequence[int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
 ) -> tf.keras.layers.Layer:
-    """Convolutions over stacked frames; by default those of Mnih et al. 2015.
+    """Convolutions over stacked frames.
+
+    The default layers are those of Mnih et al. 2015, "Human-level control through deep
+    reinforcement learning", Methods (https://doi.org/10.1038/nature14236).
 
     Args:
       observation_spec: uint8 [K, height, width], the oldest frame first.
-      dtype_policy: see above.
+      dtype_policy: of the layers, see the module.
       layers: (filters, kernel size, stride) of each, without padding, ReLU after each.
 
     Returns:
       The layer uint8 [B, K, height, width] -> [B, F]; pixels count as x / 255.
 
     Raises:
-      ConfigError: the observation is no stack of frames, or the frames are too small.
+      ConfigError: the observation is not a stack of frames, or the frames are too small.
     """
     if observation_spec.shape.rank != 3 or observation_spec.dtype != tf.uint8:
         raise errors.ConfigError(
             'conv_torso needs stacked uint8 frames [K, height, width] (an Atari game with '
-            f'train_ddqn.frame_stack = 4), and is given {observation_spec.dtype.name} '
+            f'frame_stack = 4), and is given {observation_spec.dtype.name} '
             f'{list(observation_spec.shape)}: use @mlp_torso here'
         )
     _check_layers(layers, observation_spec.shape[1:].as_list())
@@ -160,9 +180,9 @@ def conv_torso(
     return torso
 
 
-def _check_layers(layers, frame_size: list[int]):
+def _check_layers(layers: Any, frame_size: list[int]) -> None:
     rows = [tuple(layer) if isinstance(layer, tuple | list) else (layer,) for layer in layers]
-    if not rows or any(len(row) != 3 or not all(_is_count(n) for n in row) for row in rows):
+    if not rows or any(len(row) != 3 or not all(map(errors.is_count, row)) for row in rows):
         raise errors.ConfigError(
             f'conv_torso.layers = {layers}: must be (filters, kernel size, stride) for each layer, '
             'whole numbers >= 1'
@@ -178,10 +198,6 @@ def _check_layers(layers, frame_size: list[int]):
         size = [(n - kernel) // stride + 1 for n in size]
 
 
-def _is_count(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 class ChannelsLast(tf.keras.layers.Layer):
     """uint8 [B, K, H, W] -> [B, H, W, K] in the dtype of the products; 0 to 255 stay exact."""
 
@@ -189,13 +205,15 @@ class ChannelsLast(tf.keras.layers.Layer):
         super().__init__(dtype=dtype_policy, autocast=False)
 
     def call(self, frames: tf.Tensor) -> tf.Tensor:
-        # Transposing uint8 takes three times as long as transposing bfloat16. Without `abs`,
-        # which changes nothing, TensorFlow's optimiser would transpose first and cast then.
+        """Casts, then moves the frames to the last axis."""
+        # Transposing uint8 takes three times as long as transposing bfloat16. `abs` changes
+        # nothing, but without it TensorFlow's optimiser would transpose first and cast afterwards.
         return tf.transpose(tf.abs(tf.cast(frames, self.compute_dtype)), [0, 2, 3, 1])
 
 
 class PixelConv2D(tf.keras.layers.Conv2D):
     """A convolution over x / 255: the small kernel is divided instead of every pixel."""
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """What Keras calls with the layer's inputs and kernel."""
         return super().convolution_op(inputs, kernel / 255)

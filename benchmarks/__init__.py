@@ -1,3 +1,3 @@
-"""Measurements: speed beside peers, memory, and what a kill costs."""
+"""Measurements: learning, speed compared with peers, memory, and what a kill costs."""
 
 import pipelines  # noqa: F401, keeps TensorFlow quiet

@@ -1,4 +1,4 @@
-"""The pictures of benchmarks/maximisation_bias.py."""
+"""The plots of benchmarks/maximisation_bias.py."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
-Curve = Mapping[str, Sequence[float]]  # 'episode', 'mean', 'standard_error': of each point
+Curve = Mapping[str, Sequence[float]]  # 'episode', 'mean' and 'standard_error' of each point
 
 
 def draw_panels(
     png: pathlib.Path, rows: Mapping[str, tuple[float, Sequence[Mapping[str, Curve]]]]
 ) -> None:
-    """A row of panels per quantity, tables and networks: {its name: (what is right, curves)}."""
+    """Draws a row of two panels (tables, networks) for each {quantity: (true value, curves)}."""
     figure, axes = plt.subplots(len(rows), 2, figsize=(10, 6.4), sharey='row', layout='constrained')
     for row, (title, (truth, panels)) in zip(axes, rows.items(), strict=True):
         for panel, curves in zip(row, panels, strict=True):
@@ -27,7 +27,7 @@ def draw_panels(
 
 
 def draw_step_sizes(png: pathlib.Path, kinds: Mapping[str, dict], names: Sequence[str]) -> None:
-    """By step size: the final bias of Q(A, right), and the share that would go left at the end."""
+    """Draws, by step size, the final bias of Q(A, right) and the final share that would go left."""
     figure, axes = plt.subplots(
         2, len(kinds), figsize=(10, 6.4), sharey='row', sharex=True, layout='constrained'
     )

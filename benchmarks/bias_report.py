@@ -1,4 +1,4 @@
-"""The report of benchmarks/maximisation_bias.py: tables, pictures, and what follows from them."""
+"""The report of benchmarks/maximisation_bias.py: conclusions, tables and plots."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 from benchmarks import bias_pictures
 from benchmarks.bias_summary import Measured, Summary
-from pipelines import html_report
+from pipelines.comparison import html_page
 
 _TITLE = 'The maximisation bias of Q-learning'
 _PLAIN, _DOUBLE = 'Q-learning', 'double Q-learning'
 
 
 def write(root: pathlib.Path, data: dict) -> str:
-    """Draws the pictures, writes the report to `root`, and returns its Markdown."""
+    """Draws the plots, writes the report to `root`, and returns its Markdown."""
     kinds = {name: each for name, each in data.items() if isinstance(each, dict)}
     _draw(root, kinds, data['step_size'])
     parts = [_follows(data), '![share of left moves](left_moves.png)']
@@ -24,10 +24,10 @@ def write(root: pathlib.Path, data: dict) -> str:
             f'## {kind[0].upper()}{kind[1:]}',
             f'{data["runs"]:,} runs of each table with step size {data["step_size"]:g}, '
             f'{data["seeds"]} seeds of each network, {data["episodes"]:,} episodes; mean over runs '
-            '± its standard error. "Largest": of each half of the runs, in the episode where the '
-            "other half's mean is highest, so that the choice adds nothing (the episode is that "
-            'of all). A final bias marked * still moves: its last two tenths differ by more than '
-            'three standard errors and 0.005.',
+            '± its standard error. "Largest" is measured on each half of the runs in the episode '
+            "where the other half's mean is highest, so choosing that episode adds no bias (the "
+            'episode printed is that of all runs). A final bias marked * is still changing: the '
+            'last two tenths differ by more than three standard errors and 0.005.',
             _table(tables | each['networks'], each['truth']),
             f'![estimates of Q(A, right) and max Q(A, a)]({_picture(kind)})',
         ]
@@ -40,12 +40,12 @@ def write(root: pathlib.Path, data: dict) -> str:
         }
         parts += [f'{kind[0].upper()}{kind[1:]}:', _table(named, each['truth'])]
     markdown = '\n\n'.join(parts)
-    html_report.write(root, _TITLE, markdown, data)
+    html_page.write(root, _TITLE, markdown, data)
     return markdown
 
 
 def not_shown(data: dict) -> list[str]:
-    """Which of the expected did not come out, in random play; empty where all did."""
+    """Returns the expected results that random play did not show; empty if it showed all."""
     tables = data['random play']['tables'][f'{data["step_size"]:g}']
     plain, double = tables[_PLAIN], tables[_DOUBLE]
     goes_left = difference(double['greedy_left']['last_tenth'], plain['greedy_left']['last_tenth'])
@@ -66,13 +66,13 @@ def not_shown(data: dict) -> list[str]:
 
 
 def sign(measured: Measured) -> int:
-    """1 or -1 where it is more than two standard errors from 0, else 0."""
+    """Returns 1 or -1 if the mean is more than two standard errors from 0, else 0."""
     mean, error = measured['mean'], measured['standard_error']
     return 0 if abs(mean) <= 2 * error else 1 if mean > 0 else -1
 
 
 def difference(a: Measured, b: Measured) -> dict[str, float]:
-    """a - b, of independent runs."""
+    """Returns a - b, for independent runs."""
     return {
         'mean': a['mean'] - b['mean'],
         'standard_error': (a['standard_error'] ** 2 + b['standard_error'] ** 2) ** 0.5,
@@ -80,7 +80,7 @@ def difference(a: Measured, b: Measured) -> dict[str, float]:
 
 
 def _follows(data: dict) -> str:
-    """The paragraph that says what follows, every number and every 'too high' from the data."""
+    """Writes the conclusions; every number and every 'too high' comes from the data."""
     size, sentences = f'{data["step_size"]:g}', []
     for kind in ('random play', 'epsilon 0.1'):
         each = data[kind]
@@ -111,7 +111,7 @@ def _follows(data: dict) -> str:
 
 
 def _sweep(data: dict) -> str:
-    """How the final bias of Q(A, right) follows the step size."""
+    """Writes how the final bias of Q(A, right) depends on the step size."""
     each = data['random play']['tables']
     by_size = [
         f'{name} ' + ', '.join(f'{bias(s[name]["q_right"]["final_bias"])} ({size})'
@@ -119,29 +119,30 @@ def _sweep(data: dict) -> str:
         for name in (_PLAIN, _DOUBLE)
     ]  # fmt: skip
     return (
-        '**Step sizes, random play.** The final bias of Q(A, right), where it has come to rest: '
+        '**Step sizes, random play.** The final bias of Q(A, right), where it no longer changes: '
         + '; '.join(by_size)
-        + '. The larger the step, the noisier the estimates that the maximum is taken of.'
+        + '. The larger the step, the noisier the estimates whose maximum is taken.'
     )
 
 
 def _why(data: dict) -> str:
-    """The causes, each with the run that shows it."""
+    """Writes the causes, each with the run that shows it."""
     size = f'{data["step_size"]:g}'
     double = data['random play']['tables'][size][_DOUBLE]['q_right']['final_bias']
     from_truth = data['random play']['double_from_truth']['q_right']['final_bias']
     return (
-        '**Why.** The largest of noisy estimates is on the average larger than the largest of what '
-        'they estimate. Double Q-learning values an action by rewards that had no part in choosing '
-        'it: that is at most right, and too low wherever a worse action is sometimes chosen '
-        f'(van Hasselt 2010). Here, in random play, it ends {bias(double)} from the truth, and '
-        f'{bias(from_truth)} where its tables have started at the truth: '
-        + ('starting at 0 has no part in it. ' if not sign(difference(double, from_truth))
+        '**Why.** The maximum of noisy estimates is on average larger than the maximum of the true '
+        'values. Double Q-learning values an action by rewards that were not used to choose it: '
+        'its estimate is right at best, and too low if a worse action is sometimes chosen '
+        '(van Hasselt 2010, https://papers.nips.cc/paper/2010/hash/'
+        '091d584fced301b442654dd8c23b3fc9-Abstract.html). Here, in random play, it ends '
+        f'{bias(double)} from the truth, and {bias(from_truth)} if its tables start at the truth: '
+        + ('starting at 0 is not a cause. ' if not sign(difference(double, from_truth))
            else 'part of it is that tables start at 0. ')
-        + 'With epsilon 0.1 what looks worse is seldom tried again, and stays as it is. Double DQN '
-        'values an action by an older copy of the network that chose it, and both have learned '
-        'from one replay: they are not independent. The replay averages over all that was seen, '
-        'as a small step size does.'
+        + 'With epsilon 0.1, an action that looks worse is seldom tried again, so its estimate '
+        'stays as it is. Double DQN values an action by an older copy of the network that chose '
+        'it, and both have learned from the same replay, so they are not independent. The replay '
+        'averages over everything seen, as a small step size does.'
     )  # fmt: skip
 
 
@@ -153,33 +154,33 @@ def _moves(estimate: Summary) -> bool:
 def _where_they_go(kind: str, plain: Summary, double: Summary, truth: Mapping[str, float]) -> str:
     if kind == 'random play':
         return (
-            f'Greedily {share(plain["greedy_left"]["last_tenth"])} of the Q-learners would go '
-            f'left, as is right, and {share(double["greedy_left"]["last_tenth"])} of the double '
-            'Q-learners.'
+            f'Acting greedily, {share(plain["greedy_left"]["last_tenth"])} of the Q-learners would '
+            'go left, which is optimal, and '
+            f'{share(double["greedy_left"]["last_tenth"])} of the double Q-learners.'
         )
     first, last = (
         ' and '.join(share(agent['left_moves'][tenth]) for agent in (plain, double))
         for tenth in ('first_tenth', 'last_tenth')
     )
     return (
-        f'The shares of first moves to the left are {first} in the first tenth of the episodes, '
-        f'{last} in the last ({truth["left_moves"]:.3f} is the best that exploring leaves).'
+        f'The shares of first moves to the left are {first} in the first tenth of the episodes and '
+        f'{last} in the last (exploration allows at most {truth["left_moves"]:.3f}).'
     )
 
 
 def _verdict(measured: Measured) -> str:
-    """What a bias says of its estimate."""
+    """Says in words whether an estimate is right, given its bias."""
     words = {0: 'is right within two standard errors', 1: 'is too high', -1: 'is too low'}
     return f'{words[sign(measured)]} ({bias(measured)})'
 
 
 def bias(measured: Measured) -> str:
-    """'+0.123 ± 0.004'."""
+    """Formats a bias: '+0.123 ± 0.004'."""
     return f'{measured["mean"]:+.3f} ± {measured["standard_error"]:.3f}'
 
 
 def share(measured: Measured) -> str:
-    """'0.912 ± 0.004'."""
+    """Formats a share: '0.912 ± 0.004'."""
     return bias(measured).removeprefix('+')
 
 

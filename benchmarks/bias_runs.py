@@ -11,45 +11,46 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from agents import q_variants, tabular
-from envs import bias_mdp, suite
-from pipelines import cli, loops, train_ddqn  # noqa: F401, train_ddqn's bindings are read
-from pipelines.replay import Replay
+from agents import tabular
+from envs import bias_mdp
+from envs.task import Task
+from pipelines import assembly, gin_config
+from pipelines.settings import DdqnSettings
 
 _GIN_FILE = pathlib.Path(__file__).parent / 'maximisation_bias.gin'
 
 
 def bound(name: str):
-    """What maximisation_bias.gin says; the tables follow it too."""
+    """Returns a value of maximisation_bias.gin; the tables use it too."""
     return gin.query_parameter(name)
 
 
 def configure(epsilon: float) -> None:
-    """Reads maximisation_bias.gin, with this share of random actions."""
-    cli.parse_gin(str(_GIN_FILE), [f'QLearningAgent.epsilon = {epsilon}'])
+    """Parses maximisation_bias.gin, with `epsilon` as the share of random actions."""
+    gin_config.parse(str(_GIN_FILE), [f'QLearningAgent.epsilon = {epsilon}'])
 
 
 class Runs(NamedTuple):
-    """What R runs of one agent did and believed, at the end of each of N episodes."""
+    """Actions and estimates of R runs of one agent, at the end of each of N episodes."""
 
     left: np.ndarray  # float32 [R, N]: 1 where the episode's first move went left, else 0
     q_values: np.ndarray  # float32 [R, N, A]: Q(A, .)
 
 
 class LeftMoves:
-    """Whether each episode's first move, which is one from A, went left.
+    """Records whether each episode's first move, always from A, went left.
 
-    The first alone, so that the share that a policy makes is known: who has gone right and come
-    back moves from A more than once. It hears of vector steps as an `EpisodeStatistics` does.
+    Only first moves count, because the share of left moves is then the policy's: after going
+    right and coming back, an episode has further moves from A. It is a `StepListener`.
     """
 
     def __init__(self, num_envs: int, num_episodes: int):
-        self.num_episodes = np.zeros(num_envs, int)  # that have ended, as far as they are kept
+        self.num_episodes = np.zeros(num_envs, int)  # ended, up to the number recorded
         self.first = np.full((num_envs, num_episodes), np.nan, np.float32)
-        self._starts = np.ones(num_envs, bool)  # the next step is the first of an episode
+        self._starts = np.ones(num_envs, bool)  # whether the next step starts an episode
 
     def add(self, raw_reward: np.ndarray, after) -> None:
-        """One vector step, and the time step it led to."""
+        """Takes one vector step: the time step that followed."""
         del raw_reward
         state = after.observation.argmax(axis=1)
         kept = self.num_episodes < self.first.shape[1]
@@ -68,14 +69,14 @@ def tabular_runs(
     seed: int = 0,
     from_truth: bool = False,
 ) -> Runs:
-    """Independent runs of (double) Q-learning, each at its own episode, until all have done.
+    """Makes independent runs of tabular (double) Q-learning, each with its own episodes.
 
-    `from_truth`: the tables start at Q*, not at 0.
+    With `from_truth`, the tables start at Q* instead of 0.
     """
     configure(epsilon)
-    # Seeded alike, both generators would give the same numbers, one as noise, one as coins.
+    # With the same seed, the environment's noise and the agent's coins would be correlated.
     env_seed, agent_seed = np.random.SeedSequence(seed).generate_state(2)
-    env = suite.load(bound('train_ddqn.env_name'), num_runs)
+    env = Task(bound('train_ddqn.env_name')).training_envs(num_runs)
     gamma = bound('train_ddqn.gamma')
     agent = tabular.TabularQLearning(
         num_runs,
@@ -99,7 +100,7 @@ def tabular_runs(
             time_step.reward,
             gamma * time_step.discount,
             time_step.observation.argmax(axis=1),
-            lived=~time_step.is_first(),  # that step only started an episode
+            lived=~time_step.is_first(),  # a step to FIRST only started an episode
         )
         q_values[running, left.num_episodes[running]] = agent.q_values[running, bias_mdp.A]
         left.add(time_step.reward, time_step)
@@ -107,73 +108,34 @@ def tabular_runs(
 
 
 def network_run(double: bool, epsilon: float, seed: int, num_episodes: int) -> Runs:
-    """One run of DQN or Double DQN, of the very pieces that `train_ddqn` puts together."""
+    """Makes one run of DQN or Double DQN with the same parts as `train_ddqn`."""
     configure(epsilon)
-    tf.keras.utils.set_random_seed(seed)
-    num_envs = bound('train_ddqn.num_envs')
-    env = suite.load(bound('train_ddqn.env_name'), num_envs)
-    turns = loops.Turns(
-        bound('train_ddqn.train_steps_per_env_step'),
-        num_envs,
-        bound('train_ddqn.max_train_steps_per_turn'),
-    )
-    env_steps = tf.Variable(0, dtype=tf.int64)
-    variant = q_variants.Variant(double, dueling=False, target=bound('train_ddqn.target'))
-    agent, _ = variant.make_agent(env.time_step_spec(), env.action_spec(), env_steps)
-    left = LeftMoves(num_envs, num_episodes)
-    with (
-        tempfile.TemporaryDirectory() as log_dir,
-        Replay(
-            agent.collect_data_spec,
-            num_envs,
-            lead_rows=0,
-            tail_rows=bound('train_ddqn.n_step'),
-            transitions_per_sample=turns.max_train_steps * bound('train_ddqn.batch_size'),
-            log_dir=pathlib.Path(log_dir),
-        ) as replay,
-    ):
-        collector = loops.Collector(env, agent.collect_policy, replay, left, env_steps)
-        collector.reset(seed)
-        q_values = _train(agent, collector, replay, turns, env_steps, left, num_episodes)
-        # What samples the replay is in reference cycles. Freed after the server has gone, each
-        # would wait some seconds for it, in the middle of a later run or at the process's end.
-        gc.collect()
+    settings = DdqnSettings(double=double, dueling=False)
+    left = LeftMoves(settings.num_envs, num_episodes)
+    with tempfile.TemporaryDirectory() as directory:
+        parts = assembly.assemble_ddqn(settings, seed, pathlib.Path(directory), listener=left)
+        with parts.replay:
+            parts.collector.reset(seed)
+            q_values = _train(parts, left, num_episodes)
+            # The objects that sample the replay are in reference cycles. If they were freed after
+            # the server has stopped, each would wait for it for some seconds.
+            gc.collect()
     return Runs(left.first, q_values[np.newaxis])
 
 
-def _train(agent, collector, replay, turns, env_steps, left, num_episodes) -> np.ndarray:
-    """Trains to the end; Q(A, .) after each episode, float32 [N, A]."""
-    learner = loops.Learner(
-        agent,
-        replay,
-        n=bound('train_ddqn.n_step'),
-        gamma=bound('train_ddqn.gamma'),
-        batch_size=bound('train_ddqn.batch_size'),
-        max_train_steps=turns.max_train_steps,
-        num_frames=None,
-        fuse=True,
-    )
-    turn = loops.TakingTurns(
-        collector,
-        learner,
-        turns,
-        agent,
-        env_steps,
-        enough=lambda: replay.num_transitions >= bound('train_ddqn.min_replay_transitions'),
-        notes={},
-        overlap=False,
-    )
-    after_episodes, believed = [0], [_q_values_of_a(agent)]
+def _train(parts: assembly.DdqnParts, left: LeftMoves, num_episodes: int) -> np.ndarray:
+    """Trains to the end; returns Q(A, .) after each episode, float32 [N, A]."""
+    after_episodes, believed = [0], [_q_values_of_a(parts.agent)]
     while left.num_episodes[0] < num_episodes:
-        turn(turns.vector_steps)
+        parts.collect_and_train.turn(parts.ratio.vector_steps)
         after_episodes.append(int(left.num_episodes[0]))
-        believed.append(_q_values_of_a(agent))
+        believed.append(_q_values_of_a(parts.agent))
     episodes = np.arange(1, num_episodes + 1)
     each_action = [np.interp(episodes, after_episodes, q) for q in np.transpose(believed)]
     return np.transpose(each_action).astype(np.float32)
 
 
 def _q_values_of_a(agent) -> np.ndarray:
-    """float32 [A]."""
+    """Returns Q(A, .), float32 [A]."""
     observation = tf.one_hot([bias_mdp.A], len(bias_mdp.NEXT_STATE))
     return agent.q_network(observation)[0][0].numpy()

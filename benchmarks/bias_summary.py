@@ -17,7 +17,7 @@ _GOES_LEFT = bias_mdp.NEXT_STATE[bias_mdp.A] == bias_mdp.E  # [A]
 
 
 def truths(gamma: float, epsilon: float) -> dict[str, float]:
-    """What is right: values of A, the share of first moves left that epsilon allows."""
+    """Returns true values of A, and the share of first left moves that epsilon allows."""
     q_star = bias_mdp.solve(gamma)[bias_mdp.A]
     return {
         'q_left': float(q_star[bias_mdp.LEFT]),
@@ -29,7 +29,7 @@ def truths(gamma: float, epsilon: float) -> dict[str, float]:
 
 
 def summarise(runs: Runs, truth: Mapping[str, float]) -> Summary:
-    """Of one agent: what it did in its first and last tenth, its largest and its final bias."""
+    """Summarises one agent: its moves in the first and last tenth, its largest and final bias."""
     tenth = max(1, runs.left.shape[1] // 10)
     greedy_left = _GOES_LEFT[runs.q_values.argmax(axis=-1)]
     summary: Summary = {
@@ -62,11 +62,11 @@ def summarise(runs: Runs, truth: Mapping[str, float]) -> Summary:
 
 
 def _largest(bias: np.ndarray) -> dict[str, float]:
-    """Of [R, N]: the bias in the episode where its mean is highest, as a double estimator.
+    """Measures the bias [R, N] in the episode where its mean is highest, by a double estimator.
 
-    The mean of all runs where that same mean is highest would be too high by choosing alone,
-    which is what this benchmark is about. So each half of the runs is measured in the episode
-    that the other half chooses.
+    The highest mean of all runs would be too high merely because it was chosen, which is the
+    subject of this benchmark. So each half of the runs is measured in the episode that the other
+    half chooses.
     """
     halves = bias[::2], bias[1::2]
     each = [
@@ -77,7 +77,7 @@ def _largest(bias: np.ndarray) -> dict[str, float]:
 
 
 def measured(each: np.ndarray) -> dict[str, float]:
-    """Of one number per run [R]."""
+    """Returns the mean of one number per run, [R], and its standard error."""
     return {
         'mean': float(each.mean()),
         'standard_error': float(each.std(ddof=1) / np.sqrt(len(each))),
@@ -85,7 +85,7 @@ def measured(each: np.ndarray) -> dict[str, float]:
 
 
 def _curve(each: np.ndarray) -> dict[str, list[float]]:
-    """Of [R, N]: the mean over a few episodes, then over runs, for each point."""
+    """Averages [R, N] over windows of a few episodes, then over runs."""
     window = max(1, each.shape[1] // _POINTS_PER_CURVE)
     count = each.shape[1] // window
     points = each[:, : count * window].reshape(len(each), count, window).mean(axis=2)

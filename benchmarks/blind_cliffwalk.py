@@ -1,15 +1,17 @@
-"""Prioritised against uniform replay where priorities matter: the Blind Cliffwalk.
+"""Prioritised and uniform replay on the Blind Cliffwalk, where priorities matter.
 
     python -m benchmarks.blind_cliffwalk
 
-Schaul, Quan, Antonoglou and Silver 2016, section 3.1 and appendix B.1, with this project's
-replay, learner and agent: replay holds the transitions of all 2^n sequences of actions;
-linear Q-learning on one-hot states and a bias, weights from N(0, 0.1), gamma 1 - 1/n, step
-size 1/4, one transition per update; counted are the updates until the mean squared error
-of Q is below 1e-3. Uniform replay is sampled 128 updates at a time, prioritised replay one
-at a time, each update's new priority written before the next but one is sampled. Alpha, beta
-and the minimum priority are chosen for this task, whose rewards have no noise. Exits 1 where
-priorities need more than a fifth of uniform's updates (medians), or a run was given up.
+Repeats section 3.1 and appendix B.1 of Schaul, Quan, Antonoglou and Silver 2016
+(https://arxiv.org/abs/1511.05952) with this project's replay, learner and agent. The replay
+holds the transitions of all 2^n sequences of actions. Q-learning is linear in one-hot states
+and a bias, with weights from N(0, 0.1), gamma 1 - 1/n, step size 1/4 and one transition per
+update. The result is the number of updates until the mean squared error of Q is below 1e-3.
+
+Uniform replay is sampled for 128 updates at a time. Prioritised replay is sampled for one, and
+its new priority is written before the sample after next is drawn. Alpha, beta and the minimum
+priority suit this task, whose rewards have no noise. Exits with 1 if priorities need more than a
+fifth of the updates of uniform replay (medians), or if a run was given up.
 """
 
 from __future__ import annotations
@@ -25,48 +27,27 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 from scipy import stats
-from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import policy_step, trajectory
 
-from agents import ddqn, prioritisation, q_network, torsos
-from envs import blind_cliffwalk, suite
-from pipelines import loops
-from pipelines.replay import Replay
+from envs import blind_cliffwalk
+from pipelines import assembly, gin_config
+from pipelines.experience.replay import Replay
+from pipelines.settings import DdqnSettings
 
 _SEEDS = flags.DEFINE_integer('seeds', 20, 'Runs of each kind.', lower_bound=2)
-_ALPHA = flags.DEFINE_float('alpha', 1.0, 'How much priorities matter.')
-_BETA = flags.DEFINE_float('beta', 0.0, 'How much of their bias is corrected.')
+_ALPHA = flags.DEFINE_float('alpha', 1.0, 'Exponent of the priorities.')
+_BETA = flags.DEFINE_float('beta', 0.0, 'Share of their bias that is corrected.')
 _MIN_PRIORITY = flags.DEFINE_float('min_priority', 1e-4, 'Added to every |TD error|.')
-_GOAL = flags.DEFINE_float('goal', 0.2, 'The share of the updates that must be reached.')
-_MAX_UPDATES = flags.DEFINE_integer('max_updates', 2_000_000, 'Where a run is given up.')
+_GOAL = flags.DEFINE_float('goal', 0.2, 'Largest share of the updates that passes.')
+_MAX_UPDATES = flags.DEFINE_integer('max_updates', 2_000_000, 'Updates after which to give up.')
 
 _N, _STEP_SIZE, _CONVERGED = 12, 0.25, 1e-3
 _UNIFORM_UPDATES_PER_SAMPLE = 128
 _GAMMA = 1 - 1 / _N
 
 
-def _agent(env, seed: int) -> ddqn.QLearningAgent:
-    tf.keras.utils.set_random_seed(seed)
-    time_step_spec = tensor_spec.from_spec(env.time_step_spec())
-    action_spec = tensor_spec.from_spec(env.action_spec())
-    network = q_network.PlainQNetwork(
-        time_step_spec.observation,
-        action_spec,
-        torso=lambda spec, dtype: torsos.mlp_torso(spec, dtype, units=()),
-    )
-    agent = ddqn.QLearningAgent(
-        time_step_spec, action_spec, network,
-        tf.keras.optimizers.legacy.SGD(_STEP_SIZE / 2),  # the gradient of delta^2 is 2 delta
-        tf.Variable(0, dtype=tf.int64), double=False, target='none', loss='mse',
-    )  # fmt: skip
-    agent.initialize()
-    for variable in network.variables:
-        variable.assign(tf.random.normal(variable.shape, stddev=0.1))
-    return agent
-
-
 def _fill(replay: Replay, env, seed: int):
-    """Every sequence of actions until its episode ends, in random order."""
+    """Plays every sequence of actions until its episode ends, in random order."""
     sequences = np.array(list(itertools.product((0, 1), repeat=_N)))
     step = env.reset(seed=seed)
     for actions in np.random.default_rng(seed).permutation(sequences):
@@ -78,45 +59,53 @@ def _fill(replay: Replay, env, seed: int):
             if before.is_last()[0]:
                 break
     replay.flush()
-    assert replay.num_transitions == 2 ** (_N + 1) - 2
+    assert replay.num_starts == 2 ** (_N + 1) - 2
+
+
+def _assemble(prioritised: bool, seed: int, directory: str) -> assembly.DdqnParts:
+    """Builds linear Q-learning on one-hot states and a bias, with weights from N(0, 0.1)."""
+    gin_config.parse(
+        None,
+        [
+            'make_q_network.plain_units = ()',
+            'mlp_torso.units = ()',
+            "QLearningAgent.loss = 'mse'",
+            'Replay.capacity_transitions = 20_000',
+            'Replay.transitions_per_item = 1',
+            f'Prioritisation.alpha = {_ALPHA.value}',
+            f'Prioritisation.beta = {_BETA.value}',
+            f'Prioritisation.min_priority = {_MIN_PRIORITY.value}',
+        ],
+    )
+    settings = DdqnSettings(
+        env_name='BlindCliffwalk-v0', num_envs=1, double=False, dueling=False, target='none',
+        gamma=_GAMMA, prioritised=prioritised, batch_size=1, fuse_train_steps=False,
+        max_train_steps_per_turn=1 if prioritised else _UNIFORM_UPDATES_PER_SAMPLE,
+    )  # fmt: skip
+    optimizer = tf.keras.optimizers.legacy.SGD(_STEP_SIZE / 2)  # delta^2 has the gradient 2 delta
+    parts = assembly.assemble_ddqn(settings, seed, pathlib.Path(directory), optimizer=optimizer)
+    for variable in parts.agent.q_network.variables:
+        variable.assign(tf.random.normal(variable.shape, stddev=0.1))
+    return parts
 
 
 def _updates(prioritised: bool, seed: int) -> float:
-    """Until Q is right; infinite where that is given up."""
-    env = suite.load('BlindCliffwalk-v0', 1)
-    agent = _agent(env, seed)
-    per_sample = 1 if prioritised else _UNIFORM_UPDATES_PER_SAMPLE
-    priorities = None
-    if prioritised:
-        priorities = prioritisation.Prioritisation(
-            tf.Variable(0),
-            alpha=_ALPHA.value,
-            beta=_BETA.value,
-            min_priority=_MIN_PRIORITY.value,
-        )
+    """Counts updates until Q is right; infinite if the run is given up."""
     q_star = blind_cliffwalk.solve(_N, _GAMMA)
     states = tf.eye(_N)
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        Replay(
-            agent.collect_data_spec, 1, 0, 1, per_sample, pathlib.Path(directory),
-            priorities.alpha if priorities else None, capacity_transitions=20_000,
-            transitions_per_item=1,
-        ) as replay,
-    ):  # fmt: skip
-        _fill(replay, env, seed)
-        learner = loops.Learner(
-            agent, replay, n=1, gamma=_GAMMA, batch_size=1, max_train_steps=per_sample,
-            num_frames=None, fuse=False, prioritisation=priorities,
-        )  # fmt: skip
-        updates = 0
-        while updates < _MAX_UPDATES.value:
-            for _ in range(max(1, 16 // per_sample)):
-                learner.train(per_sample)
-                updates += per_sample
-            q_values, _ = agent.q_network(states)
-            if np.square(q_values - q_star).mean() < _CONVERGED:
-                return updates
+    with tempfile.TemporaryDirectory() as directory:
+        parts = _assemble(prioritised, seed, directory)
+        per_sample = parts.ratio.max_train_steps
+        with parts.replay as replay:
+            _fill(replay, parts.training.envs, seed)
+            updates = 0
+            while updates < _MAX_UPDATES.value:
+                for _ in range(max(1, 16 // per_sample)):
+                    parts.learner.train(per_sample)
+                    updates += per_sample
+                q_values, _ = parts.agent.q_network(states)
+                if np.square(q_values - q_star).mean() < _CONVERGED:
+                    return updates
     return math.inf
 
 
@@ -125,7 +114,7 @@ def _share(prioritised, uniform) -> float:
 
 
 def main(_) -> None:
-    """Runs, prints a table and judges."""
+    """Runs both kinds of replay, prints a table and exits with the verdict."""
     counts = {}
     print(f'| Blind Cliffwalk, n = {_N} | updates, median | each run | seconds |')
     print('|---|---|---|---|')

@@ -1,11 +1,10 @@
-"""Env steps per second while training DQN on CartPole-v1, beside Stable-Baselines3.
+"""Env steps per second while training DQN on CartPole-v1, compared with Stable-Baselines3.
 
     python -m benchmarks.cartpole_speed --peer_python=.venv-bench/bin/python
 
-The same work on both sides: MLP 64-64 (ReLU), batch 64, replay 50 000, Huber loss,
-gradient norm 10, one gradient step of one minibatch per environment step. The peer runs
-with 1 and with 16 environments and with 1 and 2 threads, and its fastest form is what we
-compare with. Exits 1 below the goal.
+Both sides do the same work: MLP 64-64 (ReLU), batch 64, replay 50 000, Huber loss, gradient
+norm 10, one gradient step on one minibatch per environment step. The peer runs with 1 and 16
+environments and with 1 and 2 threads; its fastest form counts. Exits with 1 below the goal.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from benchmarks import speed
 _PEER_PYTHON = flags.DEFINE_string(
     'peer_python', None, 'Python of an environment with benchmarks/requirements.txt.', required=True
 )
-_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Interleaved rounds.')
-_GOAL = flags.DEFINE_float('goal', 4.0, 'The ratio that must be reached.')
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Number of interleaved rounds.')
+_GOAL = flags.DEFINE_float('goal', 4.0, 'Smallest ratio of speeds that passes.')
 
 _OURS = 'this project, 16 envs'
 _WARM_UP_ENV_STEPS = 4_000
 
 
 def main(_) -> None:
-    """Measures, prints a table and judges."""
+    """Measures, prints a table and exits with the verdict."""
 
     def peer(num_envs: int, num_threads: int):
         return lambda: speed.script(_PEER_PYTHON.value, 'sb3_cartpole.py', num_envs, num_threads)

@@ -1,17 +1,17 @@
-"""S3: the maximisation bias of Q-learning, in tables and in networks, beside double Q-learning.
+"""The maximisation bias of Q-learning and double Q-learning, in tables and in networks.
 
     python -m benchmarks.maximisation_bias --root_dir=runs/maximisation_bias
 
 On the MDP of envs/bias_mdp.py: tabular Q-learning and double Q-learning (a thousand runs of each
-step size), DQN and Double DQN (twenty seeds; maximisation_bias.gin). Each of them twice:
+step size), DQN and Double DQN (twenty seeds; maximisation_bias.gin). Each is run twice:
 
-    epsilon 0.1   as in Sutton and Barto 2018, figure 6.5, the model of the picture of left moves
-    random play   epsilon 1: every action is tried alike, whatever is believed, so that what an
-                  estimate misses by is the estimator's; judged by what the runs would do greedily
+    epsilon 0.1   as in Sutton and Barto 2018, figure 6.5, whose plot of left moves it follows
+    random play   epsilon 1: all actions are tried equally often, whatever is estimated, so an
+                  error is the estimator's alone; what counts is what the runs would do greedily
 
-Leaves report.html (and .md, .json, pictures). Exits 1 and says what failed where, in random play
-with step size 0.1, Q-learning does not overestimate the right side and go there more often than
-double Q-learning, or double Q-learning overestimates it too or has not learned.
+Writes report.html (and .md, .json, plots). In random play with step size 0.1, Q-learning is
+expected to overestimate Q(A, right) and to go right more often than double Q-learning, and double
+Q-learning to learn without overestimating it. Exits with 1 if not, and says what failed.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ import numpy as np
 from absl import flags
 
 from pipelines import cli
+from pipelines.errors import UserError
 
 _FLAGS = flags.FlagValues()
 _ROOT_DIR = flags.DEFINE_string(
-    'root_dir', 'runs/maximisation_bias', 'Where the report is left.', flag_values=_FLAGS
+    'root_dir', 'runs/maximisation_bias', 'Directory of the report.', flag_values=_FLAGS
 )
 _RUNS = flags.DEFINE_integer(
-    'runs', 1_000, 'Of each kind of table.', lower_bound=2, flag_values=_FLAGS
+    'runs', 1_000, 'Runs of each kind of table.', lower_bound=2, flag_values=_FLAGS
 )
 _SEEDS = flags.DEFINE_integer(
     'seeds', 20, 'Runs of each network.', lower_bound=2, flag_values=_FLAGS
 )
 _EPISODES = flags.DEFINE_integer(
-    'episodes', 1_000, 'Of each run.', lower_bound=10, flag_values=_FLAGS
+    'episodes', 1_000, 'Episodes in each run.', lower_bound=10, flag_values=_FLAGS
 )
 _PROCESSES = flags.DEFINE_integer(
-    'processes', 2, 'At a time; each takes about 1 GB.', lower_bound=1, flag_values=_FLAGS
+    'processes', 2, 'Processes at a time, of about 1 GB each.', lower_bound=1, flag_values=_FLAGS
 )
 
 EXPLORATION = {'epsilon 0.1': 0.1, 'random play': 1.0}
-TABLES = {'Q-learning': False, 'double Q-learning': True}  # double?
+TABLES = {'Q-learning': False, 'double Q-learning': True}  # name: double
 NETWORKS = {'DQN': False, 'Double DQN': True}
 STEP_SIZES = (0.01, 0.05, 0.1, 0.2, 0.5, None)
-STEP_SIZE = 0.1  # of the tables beside the networks
+STEP_SIZE = 0.1  # of the tables that are compared with the networks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +65,7 @@ def _main() -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise cli.UserError(f'--root_dir={root}: {e.strerror}; choose another directory') from e
+        raise UserError(f'--root_dir={root}: {e.strerror}; choose another directory') from e
     data: dict = {
         'runs': _RUNS.value,
         'seeds': _SEEDS.value,
@@ -72,7 +73,7 @@ def _main() -> None:
         'step_size': STEP_SIZE,
     }
     for kind, epsilon in EXPLORATION.items():
-        # A process gives the threads of TensorFlow's sessions back only when it ends.
+        # The threads of TensorFlow's sessions end only with their process.
         with concurrent.futures.ProcessPoolExecutor(
             _PROCESSES.value, multiprocessing.get_context('spawn')
         ) as pool:
@@ -88,7 +89,7 @@ def _main() -> None:
 def collect(
     pool: concurrent.futures.Executor, epsilon: float, runs: int, seeds: int, episodes: int
 ) -> dict:
-    """The truth, and what each agent made of it; see `bias_summary.summarise`."""
+    """Returns the true values and the summary of each agent; see `bias_summary.summarise`."""
     from benchmarks import bias_runs, bias_summary
 
     bias_runs.configure(epsilon)
@@ -126,7 +127,7 @@ def collect(
 
 
 def step_size_name(step_size: float | None) -> str:
-    """'0.1', or '1/n'."""
+    """Formats a step size: '0.1', or '1/n' for None."""
     return '1/n' if step_size is None else f'{step_size:g}'
 
 

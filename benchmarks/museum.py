@@ -1,12 +1,12 @@
-"""The museum: `train_ddqn` with one mistake of the tutorials put back in.
+"""The museum: `train_ddqn` with one of the tutorials' mistakes put back in.
 
     python -m pipelines.compare --experiment=benchmarks/museum.toml --root_dir=runs/museum
     python -m pipelines.compare --experiment=benchmarks/museum_reinforce.toml \\
         --root_dir=runs/museum_reinforce
 
-`museum.mistake` names it, None is the right version; flags and all other bindings are the
-driver's. The product has none of these switches, but for number 7 (`train_ddqn.target =
-'none'`), which a published comparison needs.
+The binding `museum.mistake` names the mistake; None is the right version. Flags and all other
+bindings are the program's. The program itself can make only one mistake, a missing target network
+(`train_ddqn.target = 'none'`), because a published comparison needs it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ import reverb
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
-from agents import action_distribution, ddqn, n_step, q_network
+from agents import action_distribution, ddqn, q_network
 from envs import gymnasium_env
-from pipelines import cli, loops, replay_client, train_ddqn
+from pipelines import gin_config, train_ddqn
+from pipelines.errors import UserError
+from pipelines.experience import replay_client
+from pipelines.loops import learner
+from pipelines.loops.collector import Collector
 
 
 def _credit_without_the_action():
-    """1: the loss pushes all actions alike."""
+    """The loss ignores which action was taken and pushes all of them."""
 
     def log_prob(self, outputs, sample):
         del self, sample
@@ -36,37 +40,37 @@ def _credit_without_the_action():
 
 
 def _mean_over_the_batch():
-    """2: A's mean is taken over the whole batch, so that Q(s, .) depends on its neighbours."""
+    """The advantages' mean is taken over the whole batch, so Q(s, .) depends on other states."""
     q_network.dueling_aggregation = lambda value, advantage: (
         value + advantage - tf.reduce_mean(advantage)
     )
 
 
 def _next_state_is_the_state():
-    """3: an off-by-one in replay."""
-    plan_minibatches = n_step.plan_minibatches
+    """An off-by-one error in replay: the bootstrap state is the state itself."""
+    choose_minibatches = learner.choose_minibatches
 
     def off_by_one(*args, **kwargs):
-        plan = plan_minibatches(*args, **kwargs)
-        return plan._replace(bootstrap_row=plan.row)
+        indices = choose_minibatches(*args, **kwargs)
+        return indices._replace(bootstrap_row=indices.row)
 
-    n_step.plan_minibatches = off_by_one
+    learner.choose_minibatches = off_by_one
 
 
 def _full_replay_begins_again():
-    """4: once full, only what has come since can be sampled."""
-    run = loops.Collector.run
+    """The replay is emptied whenever it is full."""
+    run = Collector.run
 
     def forget_and_run(self, num_vector_steps):
-        if self._replay.num_transitions >= self._replay.capacity_transitions:
+        if self._replay.num_starts >= self._replay.capacity_transitions:
             reverb.Client(self._replay.address).reset(replay_client.TABLE)
         run(self, num_vector_steps)
 
-    loops.Collector.run = forget_and_run
+    Collector.run = forget_and_run
 
 
 def _targets_of_all_with_all():
-    """10: targets [B, 1] less values [B] are errors [B, B]; each row's priority is their mean."""
+    """Targets [B, 1] minus values [B] are errors [B, B]; each row's priority is their mean."""
 
     def loss(self, experience, weights=None, training=False):
         info = right_loss(self, experience, weights, training)
@@ -83,7 +87,7 @@ def _targets_of_all_with_all():
 
 
 def _a_third_is_never_sampled():
-    """10: a sum tree that drops leaves: 34.5 % of the memory is never sampled."""
+    """A sum tree loses leaves, so 34.5 % of the memory is never sampled."""
     flush, dice = replay_client.ReplayWriter.flush, np.random.default_rng(0)
 
     def lossy(self, priority=1.0):
@@ -93,7 +97,7 @@ def _a_third_is_never_sampled():
 
 
 def _a_time_limit_is_a_failure():
-    """11: no bootstrap where the clock, not the pole, ended the episode."""
+    """Targets do not bootstrap when a time limit ends an episode."""
     step = gymnasium_env.GymnasiumEnv._step
 
     def ended(self, action):
@@ -120,24 +124,24 @@ def museum(mistake: str | None = None) -> None:
     """Puts `mistake` in, for the rest of this process.
 
     Raises:
-      UserError: there is no such exhibit.
+      UserError: there is no such mistake.
     """
     if mistake is None:
         return
     if mistake not in MISTAKES:
-        raise cli.UserError(f'museum.mistake = {mistake!r}: must be one of {tuple(MISTAKES)}')
+        raise UserError(f'museum.mistake = {mistake!r}: must be one of {tuple(MISTAKES)}')
     MISTAKES[mistake]()
 
 
 def main(driver=train_ddqn) -> int:
-    """Runs the driver; the mistake is in before anything is made."""
-    parse_gin = cli.parse_gin
+    """Runs the program `driver`, with the mistake put in before anything is built."""
+    parse_gin = gin_config.parse
 
     def parse_and_spoil(*args):
         parse_gin(*args)
         museum()
 
-    cli.parse_gin = parse_and_spoil
+    gin_config.parse = parse_and_spoil
     return driver.main()
 
 

@@ -1,4 +1,4 @@
-"""`train_reinforce` with one mistake of the tutorials put back in: see `museum`."""
+"""`train_reinforce` with one of the tutorials' mistakes put back in: see `museum`."""
 
 import sys
 

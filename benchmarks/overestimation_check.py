@@ -1,14 +1,14 @@
-"""The overestimation meter against 1 000 rollouts of the same policy, on CartPole-v1.
+"""Compares the overestimation meter with 1 000 rollouts of the same policy, on CartPole-v1.
 
     python -m benchmarks.overestimation_check --policy_dir=runs/cartpole/policy
 
-The meter reads --episodes episodes as an evaluation does. The rollouts are played with
-Gymnasium alone, for 2 000 steps beyond the time limit, and their returns summed here:
+The meter reads --episodes episodes, as in an evaluation. The rollouts use only Gymnasium, last up
+to 2 000 steps beyond the time limit, and give two numbers:
 
-    the same number   returns cut at the limit and bootstrapped there, as the meter does
-    the whole error   nothing cut, of the states before the limit
+    the same number   the meter's: returns cut at the time limit and bootstrapped there
+    the whole error   the error of states before the limit, with returns that are not cut
 
-Exits 1 where the meter is more than 3 standard errors of the difference from the first.
+Exits with 1 if the meter differs from the first by more than 3 standard errors of the difference.
 The second shows what the time limit hides.
 """
 
@@ -22,21 +22,22 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from envs import suite
-from pipelines import export, rollout
+from envs.task import Task
+from pipelines.loops.evaluation import Evaluator
+from pipelines.runs import export
 
-_POLICY_DIR = flags.DEFINE_string('policy_dir', None, 'Of a CartPole-v1 policy.', required=True)
-_EPISODES = flags.DEFINE_integer('episodes', 20, 'That the meter reads.', lower_bound=2)
-_ROLLOUTS = flags.DEFINE_integer('rollouts', 1_000, 'That it is held against.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the meter; the rollouts have one of their own.')
+_POLICY_DIR = flags.DEFINE_string('policy_dir', None, 'A CartPole-v1 policy.', required=True)
+_EPISODES = flags.DEFINE_integer('episodes', 20, 'Episodes for the meter.', lower_bound=2)
+_ROLLOUTS = flags.DEFINE_integer('rollouts', 1_000, 'Rollouts to compare it with.')
+_SEED = flags.DEFINE_integer('seed', 0, "Seed of the meter's episodes; not of the rollouts.")
 
 _LIMIT, _MORE = 500, 2_000
 
 
 def _rollouts(act, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(max_a Q [T, count], alive [T, count]: the step was taken), of the first episodes.
+    """Plays `count` episodes; returns (max_a Q, whether the step was taken), both [T, count].
 
-    CartPole pays 1 for every step.
+    Rewards are not needed: CartPole's are 1 for every step.
     """
     env = gym.make_vec(
         'CartPole-v1', count, vectorization_mode='vector_entry_point',
@@ -54,8 +55,11 @@ def _rollouts(act, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _errors(values, alive, gamma: float, cut: bool) -> np.ndarray:
-    """Of each rollout: the sum over its states before the limit of value - return, and their
-    number; [2, count]."""
+    """Sums value - return over each rollout's states before the limit, and counts them.
+
+    Returns:
+      float64 [2, count]: the sums, and the numbers of states.
+    """
     following = np.zeros(values.shape[1])
     sums, sizes = np.zeros((2, values.shape[1]))
     for t in reversed(range(len(values))):
@@ -70,7 +74,7 @@ def _errors(values, alive, gamma: float, cut: bool) -> np.ndarray:
 
 
 def _mean(errors: np.ndarray) -> tuple[float, float]:
-    """(mean over states, its standard error by the jackknife over rollouts)."""
+    """Returns (mean over states, its standard error by the jackknife over rollouts)."""
     sums, sizes = errors
     each = (sums.sum() - sums) / (sizes.sum() - sizes)
     n = len(sums)
@@ -78,11 +82,11 @@ def _mean(errors: np.ndarray) -> tuple[float, float]:
 
 
 def main(_) -> None:
-    """Measures, prints and judges."""
+    """Measures, prints and exits with the verdict."""
     policy = export.LoadedPolicy(_POLICY_DIR.value)
     gamma = policy.card['gamma']
-    env = suite.load('CartPole-v1', _EPISODES.value)
-    evaluator = rollout.Evaluator(env, policy.action, (), gamma=gamma)
+    envs = Task('CartPole-v1').evaluation_envs(_EPISODES.value)
+    evaluator = Evaluator(envs, policy, gamma=gamma)
     evaluator(_EPISODES.value, _SEED.value)
     meter = evaluator.overestimation
     assert meter is not None
@@ -95,7 +99,7 @@ def main(_) -> None:
     print(f'{_ROLLOUTS.value:,} rollouts, the whole error: {whole:.3f} +- {whole_stderr:.2g}')
     apart = (meter.overestimation - same) / math.hypot(meter.overestimation_stderr, stderr)
     print(f'the meter is {apart:+.1f} standard errors from the same number')
-    sys.exit(0 if abs(apart) <= 3 else 1)  # 1 where it is not a number
+    sys.exit(0 if abs(apart) <= 3 else 1)  # 1 for NaN too
 
 
 if __name__ == '__main__':

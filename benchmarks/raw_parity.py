@@ -1,12 +1,13 @@
-"""Whether policy_raw/ on raw screens acts as policy/ does on the environment's frames.
+"""Checks that policy_raw/ on raw screens acts like policy/ on the environment's frames.
 
     python -m benchmarks.raw_parity --root_dir=runs/space_invaders
 
-Plays real episodes with policy/ in the training environment while an emulator of the same
-seed is given the same actions. At each step three actions are compared: policy/ on the
-environment's frame, policy_raw/ on the emulator's screens, and policy/ on the frame that
-TensorFlow makes of those screens. Each keeps a state of its own, so that a difference can
-carry on. The step that ends an episode is left out: no action is taken there.
+Plays real episodes with policy/ in the evaluation environment, while an emulator with the same
+seed gets the same actions. At each step three actions are compared: policy/ on the environment's
+frame, policy_raw/ on the emulator's screens, and policy/ on the frame that TensorFlow makes from
+those screens. Each keeps its own policy state, so a difference can persist. The step that ends an
+episode is left out, because no action is taken there. Exits with 1 below --goal, or if the last
+two ever differ.
 """
 
 from __future__ import annotations
@@ -21,25 +22,23 @@ from absl import app, flags
 from tf_agents.trajectories import time_step as ts
 
 from agents.raw_screen_policy import ScreensToFrame
-from envs import suite
-from pipelines import export
+from envs.task import Task
+from pipelines.runs import export
 
 _ROOT_DIR = flags.DEFINE_string('root_dir', None, 'A finished Atari run.', required=True)
-_STEPS = flags.DEFINE_integer('steps', 5_000, 'How many to compare.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the game.')
-_GOAL = flags.DEFINE_float('goal', 0.995, 'The share of equal actions that must be reached.')
+_STEPS = flags.DEFINE_integer('steps', 5_000, 'Number of steps to compare.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the game.')
+_GOAL = flags.DEFINE_float('goal', 0.995, 'Smallest share of equal actions that passes.')
 
 
 def main(_) -> None:
-    """Plays, compares and judges."""
+    """Plays, compares and exits with the verdict."""
     root = pathlib.Path(_ROOT_DIR.value)
-    card = json.loads((root / 'policy' / 'policy_card.json').read_text())
-    options = card['env_options']
-    env = suite.load(card['env_name'], 1, options=options)
-    emulator = suite.emulator(card['env_name'], options)
-    to_frame = ScreensToFrame(
-        emulator.screen_size, (options['frame_height'], options['frame_width']), options['max_pool']
-    )
+    task = Task.from_card(json.loads((root / 'policy' / 'policy_card.json').read_text()))
+    assert task.atari is not None
+    env, emulator = task.evaluation_envs(1), task.emulator()
+    frame_size = task.atari.frame_height, task.atari.frame_width
+    to_frame = ScreensToFrame(emulator.screen_size, frame_size, task.atari.max_pool)
     policy, raw_policy = (export.LoadedPolicy(str(root / n)) for n in ('policy', 'policy_raw'))
     state, twin_state, raw_state = (p.get_initial_state(1) for p in (policy, policy, raw_policy))
     step, screens = env.reset(seed=_SEED.value), emulator.reset(seed=_SEED.value)
@@ -67,7 +66,7 @@ def main(_) -> None:
         difference = np.abs(made.numpy().astype(int) - frame)
         grey_levels += np.bincount(difference.ravel(), minlength=256)
         step, (screens, reward, _) = env.step(np.array([action])), emulator.step(action)
-        assert reward == env.raw_reward[0], 'the emulator went another way'
+        assert reward == env.raw_reward[0], 'the emulator and the environment diverged'
     shares = ', '.join(
         f'{count / grey_levels.sum():.4%} by {level}'
         for level, count in enumerate(grey_levels)

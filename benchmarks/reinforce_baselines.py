@@ -1,17 +1,17 @@
-"""S1: what a baseline does to REINFORCE on CartPole-v0, in curves and in numbers.
+"""The effect of baselines on REINFORCE on CartPole-v0, in curves and in numbers.
 
     python -m benchmarks.reinforce_baselines --root_dir=runs/baselines
 
-Runs configs/reinforce_cartpole_tutorial.gin as it is (an update after each episode), and
-with each baseline and eight episodes to an update (and twice the episodes); finished runs
-are kept, so that it goes on where it was stopped. Draws the mean training return of the last
-100 episodes with a 95 % bootstrap interval over seeds.
+Runs configs/reinforce_cartpole_tutorial.gin as it is (an update after each episode), and with
+each baseline and eight episodes per update (and twice as many episodes). Finished runs are kept,
+so the same command resumes where it was stopped. Draws the mean training return of the last 100
+episodes, with a 95 % bootstrap interval over seeds.
 
-The gradient is estimated from eight episodes, the same for every baseline, at a policy that a
-learned value has trained. Early, after 20 updates, the noise E|g - mean g|^2 / |mean g|^2
-says how many times it drowns the signal (standardised returns have another scale, so that
-the variance alone could not be compared). Late, after 80, the mean has all but gone, and the
-variance says it, of the two that keep the scale of returns: no baseline, and a learned value.
+Gradients g are estimated from eight episodes, the same ones for every baseline, with a policy
+that was trained with a learned value. After 20 updates ("early") the noise
+E|g - mean g|^2 / |mean g|^2 is compared, because standardised returns have another scale, which
+rules out comparing variances. After 80 ("late") the mean is almost 0, so variances are compared,
+for the two baselines that keep the scale of returns: none, and a learned value.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ import tensorflow as tf
 from absl import app, flags
 from scipy import stats
 
-from agents import actor_critic_network, reinforce, schedules  # noqa: F401, for gin
-from envs import suite
-from pipelines import cli, episode_loops, rollout, train_reinforce
-from pipelines.episode_queue import EpisodeQueue
+from agents import reinforce
+from pipelines import assembly, gin_config
+from pipelines.settings import ReinforceSettings
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
-_ROOT_DIR = flags.DEFINE_string('root_dir', 'runs/baselines', 'Where the runs are kept.')
+_ROOT_DIR = flags.DEFINE_string('root_dir', 'runs/baselines', 'Directory of the runs.')
 _SEEDS = flags.DEFINE_integer('seeds', 10, 'Runs of each kind.')
 _PROCESSES = flags.DEFINE_integer('processes', 2, 'Runs at a time.')
 
@@ -56,7 +55,7 @@ _NOISE_BATCHES, _EARLY, _LATE, _BATCH = 400, 20, 80, 8
 def _run(title: str, seed: int) -> pathlib.Path:
     baseline, num_envs, num_episodes = _KINDS[title]
     directory = pathlib.Path(_ROOT_DIR.value) / f'{baseline}_{num_envs}_{seed}'
-    subprocess.run(  # says at once that it is finished where it is
+    subprocess.run(  # returns at once if the run is finished
         [sys.executable, '-m', 'pipelines.train_reinforce', f'--root_dir={directory}',
          f'--seed={seed}', f'--gin_file={_CONFIG}',
          f"--gin_bindings=train_reinforce.baseline='{baseline}'",
@@ -77,25 +76,19 @@ def _curve(directory: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gradient_estimates() -> Iterator[dict[str, np.ndarray]]:
-    """By baseline, independent estimates [N, P]: early, and late; see above."""
-    cli.parse_gin(_CONFIG, ['adam.learning_rate = 1e-2'])
-    env = suite.load('CartPole-v0', _BATCH)
-    tf.keras.utils.set_random_seed(0)
-    agent, _ = train_reinforce.make_agent(env, 'value', 0.95)
-    collector = episode_loops.EpisodeCollector(
-        env,
-        agent.collect_policy,
-        queue := EpisodeQueue(agent.collect_data_spec, _BATCH),
-        rollout.EpisodeStatistics(_BATCH),
-        tf.Variable(0, dtype=tf.int64),
-    )
+    """Yields independent estimates [N, P] by baseline, first early, then late (see above)."""
+    gin_config.parse(_CONFIG, ['adam.learning_rate = 1e-2'])
+    settings = ReinforceSettings(env_name='CartPole-v0', num_envs=_BATCH, baseline='value')
+    parts = assembly.assemble_reinforce(settings, 0)
+    agent, queue = parts.agent, parts.queue
     judged = {
         baseline: tf.function(
             reinforce.PolicyGradientAgent(
                 agent.time_step_spec, agent.action_spec, agent.actor_network,
                 agent.collect_policy.action_distribution, tf.keras.optimizers.legacy.SGD(0.0),
-                # The gradient of the policy alone: the value loss all but vanishes.
-                baseline=baseline, gamma=0.95, value_coefficient=1e-12, loss_per='episode',
+                # A negligible value loss, to get the gradient of the policy alone.
+                baseline=baseline, gamma=settings.gamma, value_coefficient=1e-12,
+                loss_per='episode',
             ).gradients,
             autograph=False,
             reduce_retracing=True,
@@ -103,12 +96,12 @@ def _gradient_estimates() -> Iterator[dict[str, np.ndarray]]:
         for baseline in reinforce.BASELINES
     }  # fmt: skip
     with queue:
-        env.seed(0)
+        parts.envs.seed(0)
         batches = queue.batches()
         train = tf.function(agent.train, autograph=False, reduce_retracing=True)
 
         def batch():
-            collector.run()
+            parts.collector.run()
             queue.take()
             return queue.codec.decode(next(batches))
 
@@ -119,8 +112,9 @@ def _gradient_estimates() -> Iterator[dict[str, np.ndarray]]:
             for _ in range(_NOISE_BATCHES):
                 episodes = batch()
                 for baseline, gradients in judged.items():
-                    _, parts = gradients(episodes)
-                    estimates[baseline].append(np.concatenate([p.numpy().ravel() for p in parts]))
+                    _, tensors = gradients(episodes)
+                    estimate = np.concatenate([tensor.numpy().ravel() for tensor in tensors])
+                    estimates[baseline].append(estimate)
             yield {baseline: np.array(each) for baseline, each in estimates.items()}
 
 
@@ -132,7 +126,7 @@ def _variance(estimates: np.ndarray) -> float:
 def _noise(estimates: np.ndarray) -> float:
     """E|g - mean g|^2 / |mean g|^2 of independent estimates [N, P]."""
     variance = _variance(estimates)
-    # The mean has noise of its own, which is no signal.
+    # The mean of the estimates is itself noisy; its variance is not signal.
     signal = np.square(estimates.mean(axis=0)).sum() - variance / len(estimates)
     assert signal > 0, 'too few batches to tell the gradient from its noise'
     return float(variance / signal)

@@ -1,11 +1,11 @@
-"""REINFORCE against known optima: the regulator's gain, and the bandit's target.
+"""REINFORCE on tasks with known optima: the regulator's gain and the bandit's target.
 
     python -m benchmarks.reinforce_optima --root_dir=runs/optima
 
-configs/reinforce_lqr.gin: the exported policy's gain beside the analytic one, five seeds.
-configs/reinforce_gaussian_bandit.gin (S7): mu and sigma, ten seeds, and bandit.png of mu, sigma
-and loss over training. Exits 1 where a gain is more than 5 % off, mu more than 0.05 from the
-target, or sigma 0.05 or more.
+Compares the gain of policies from configs/reinforce_lqr.gin with the optimal one (five seeds).
+Prints mu and sigma from configs/reinforce_gaussian_bandit.gin (ten seeds), and plots them and the
+loss over training in bandit.png. Exits with 1 if a gain is off by more than 5 %, mu by more than
+0.05, or if sigma is 0.05 or more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from envs import linear_quadratic
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
-_ROOT_DIR = flags.DEFINE_string('root_dir', 'runs/optima', 'Where the runs are kept.')
+_ROOT_DIR = flags.DEFINE_string('root_dir', 'runs/optima', 'Directory of the runs.')
 _LQR_SEEDS = flags.DEFINE_integer('lqr_seeds', 5, 'Runs of the regulator.')
 _BANDIT_SEEDS = flags.DEFINE_integer('bandit_seeds', 10, 'Runs of the bandit.')
 
@@ -36,7 +36,7 @@ def _directory(config: str, seed: int) -> pathlib.Path:
 
 
 def _outputs(config: str, seed: int, observation: list[list[float]]) -> dict[str, tf.Tensor]:
-    """What the exported policy of that run gives; the run is made where it is missing."""
+    """Makes the run if it is missing; returns the outputs of its exported policy."""
     directory = _directory(config, seed)
     subprocess.run(
         [sys.executable, '-m', 'pipelines.train_reinforce', f'--root_dir={directory}',
@@ -48,7 +48,7 @@ def _outputs(config: str, seed: int, observation: list[list[float]]) -> dict[str
 
 
 def _draw_bandit() -> pathlib.Path:
-    """mu, sigma and loss of every seed over the updates."""
+    """Draws mu, sigma and loss of every seed over the updates."""
     figure, panels = plt.subplots(1, 3, figsize=(13, 3.6), layout='constrained')
     for seed in range(_BANDIT_SEEDS.value):
         with open(_directory('reinforce_gaussian_bandit', seed) / 'progress.csv', newline='') as f:
@@ -67,7 +67,7 @@ def _draw_bandit() -> pathlib.Path:
 
 
 def main(_) -> None:
-    """Trains what is missing, prints two tables, draws and judges."""
+    """Makes the missing runs, prints two tables, plots and exits with the verdict."""
     best, failed = linear_quadratic.solve(_GAMMA).gain, False
     print(f'| regulator, seed | gain (analytic: {best:.4f}) | off by |\n|---|---|---|')
     for seed in range(_LQR_SEEDS.value):

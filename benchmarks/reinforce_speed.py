@@ -1,12 +1,12 @@
-"""REINFORCE on CartPole-v0, beside the tutorial's code: env steps per second, and seconds.
+"""REINFORCE on CartPole-v0, compared with the tutorial's code.
 
     python -m benchmarks.reinforce_speed
 
-Speed: the tutorial's network, discount and baseline on both sides, every environment step
-in exactly one gradient; ours updates once per batch of 16 episodes. Solving: seconds of
-training until the mean of 100 consecutive training episodes is 195, ours with
-configs/reinforce_cartpole.gin. Imports and tracing are excluded on both sides. Exits 1
-below a goal.
+Speed is measured in env steps per second, with the tutorial's network, discount and baseline on
+both sides. Every env step is in exactly one gradient; ours makes an update from 16 episodes.
+Solving is measured in seconds of training until the mean of 100 consecutive training episodes is
+195; ours uses configs/reinforce_cartpole.gin. Imports and tracing are excluded on both sides.
+Exits with 1 below a goal.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from absl import app, flags
 
 from benchmarks import speed
 
-_SEEDS = flags.DEFINE_integer('seeds', 5, 'Interleaved runs, each of its own seed.')
+_SEEDS = flags.DEFINE_integer('seeds', 5, 'Number of seeds; runs are interleaved.')
 _MAX_SECONDS = flags.DEFINE_float(
-    'max_seconds', 300.0, 'A peer that has not solved it by then counts as having needed that.'
+    'max_seconds', 300.0, 'Seconds after which the peer is stopped; then its time to solve.'
 )
-_SPEED_GOAL = flags.DEFINE_float('speed_goal', 10.0, 'Ratio of env steps per second.')
-_SOLVE_GOAL = flags.DEFINE_float('solve_goal', 10.0, 'Ratio of seconds to solve.')
+_SPEED_GOAL = flags.DEFINE_float('speed_goal', 10.0, 'Smallest ratio of speeds that passes.')
+_SOLVE_GOAL = flags.DEFINE_float('solve_goal', 10.0, 'Smallest ratio of seconds that passes.')
 
 _SOLVED = 195.0
 
 
 def _rows(gin_file: str, seed: int) -> list[dict[str, float]]:
-    """Of the progress.csv of our run."""
+    """Makes one of our runs; returns the rows of its progress.csv."""
     with tempfile.TemporaryDirectory() as root_dir:
         subprocess.run(
             [sys.executable, '-m', 'pipelines.train_reinforce', f'--root_dir={root_dir}',
@@ -46,14 +46,14 @@ def _rows(gin_file: str, seed: int) -> list[dict[str, float]]:
 
 
 def _our_speed(seed: int) -> float:
-    """From the end of the first update (which traces) to the last but one."""
+    """Env steps per second from the end of the first update (which traces) to the last but one."""
     first, *_, last, _ = _rows('reinforce_speed.gin', seed)
     steps = last['env_steps'] - first['env_steps']
     return steps / (last['wall_seconds'] - first['wall_seconds'])
 
 
 def _our_seconds(seed: int) -> float:
-    """Until it is solved, from the end of the first update (which traces)."""
+    """Seconds from the end of the first update (which traces) until it is solved."""
     rows = _rows('reinforce_solve.gin', seed)
     for row in rows:
         if row['episodes'] >= 100 and row['return_mean_100'] >= _SOLVED:
@@ -62,7 +62,7 @@ def _our_seconds(seed: int) -> float:
 
 
 def _peer(seed: int) -> tuple[float, float]:
-    """(seconds to solve, or --max_seconds where it did not; env steps per second)."""
+    """Returns (seconds to solve, at most --max_seconds; env steps per second)."""
     done = subprocess.run(
         [sys.executable, str(speed.HERE / 'tutorial_reinforce.py'), str(seed),
          str(_MAX_SECONDS.value)],
@@ -73,7 +73,7 @@ def _peer(seed: int) -> tuple[float, float]:
 
 
 def main(_) -> None:
-    """Measures, prints two tables and judges."""
+    """Measures, prints two tables and exits with the verdict."""
     steps: dict[str, list[float]] = {'this project, 16 envs': [], "the tutorial's code, mended": []}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     ours, peer = steps

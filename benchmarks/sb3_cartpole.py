@@ -2,8 +2,8 @@
 
     python sb3_cartpole.py NUM_ENVS NUM_THREADS
 
-Runs in an environment of its own, with torch. Timed from 4 000 env steps (training has
-long started) to the end, so that imports and set-up are excluded.
+Needs a separate Python environment with torch. Time is taken from env step 4 000, when training
+has long started, to the end, so imports and set-up are excluded.
 """
 
 import sys
@@ -28,7 +28,7 @@ class _Timer(BaseCallback):
 
 
 def main(num_envs: int, num_threads: int) -> float:
-    """Env steps per second."""
+    """Trains; returns env steps per second."""
     torch.set_num_threads(num_threads)
     model = DQN(
         'MlpPolicy',

@@ -2,9 +2,9 @@
 
     python sb3_space_invaders.py NUM_ENVS NUM_THREADS [subproc]
 
-Runs in an environment of its own, with torch. Its own Atari wrappers and Nature network;
-sticky actions, skip 4, episodes end at game over, rewards clipped. Timed from 2 000 env
-steps (training has long started) to the end, so that imports and set-up are excluded.
+Needs a separate Python environment with torch. Uses its Atari wrappers and its network of Mnih
+et al. 2015; sticky actions, skip 4, episodes that end at game over, clipped rewards. Time is taken
+from env step 2 000, when training has long started, to the end, so imports and set-up are excluded.
 """
 
 import sys
@@ -31,7 +31,7 @@ class _Timer(BaseCallback):
 
 
 def main(num_envs: int, num_threads: int, subprocesses: bool) -> float:
-    """Env steps per second."""
+    """Trains; returns env steps per second."""
     gym.register_envs(ale_py)
     torch.set_num_threads(num_threads)
     env = make_atari_env(
@@ -48,7 +48,7 @@ def main(num_envs: int, num_threads: int, subprocesses: bool) -> float:
         'CnnPolicy',
         VecFrameStack(env, n_stack=4),
         learning_rate=6.25e-5,
-        buffer_size=10_000,  # its memory per transition is 56 kB; its speed is the same
+        buffer_size=10_000,  # takes 56 kB per transition; a larger one is not faster
         learning_starts=_LEARNING_STARTS,
         batch_size=32,
         gamma=0.99,

@@ -1,13 +1,13 @@
-"""Agent steps per second while training on Space Invaders, beside two peers.
+"""Agent steps per second while training on Space Invaders, compared with two peers.
 
     python -m benchmarks.space_invaders_speed --peer_python=.venv-bench/bin/python
 
-Against Stable-Baselines3, the same work: DQN, Nature network, batch 32, gradient norm 10,
-one train step of one minibatch per 4 agent steps, sticky actions, skip 4. Ours runs in
-bfloat16 and in float32; the peer, in float32, with 1 environment and with 8, in its own
-process or in others, and its fastest form is what we compare with. Against the tutorial's
-code: dueling Double DQN, its network, 105x80x4, one train step per agent step. Exits 1
-below a goal.
+Stable-Baselines3 does the same work: DQN, the network of Mnih et al. 2015
+(https://doi.org/10.1038/nature14236), batch 32, gradient norm 10, one train step on one minibatch
+per 4 agent steps, sticky actions, skip 4. Ours runs in bfloat16 and in float32. The peer runs in
+float32 with 1 environment, or with 8 in one process or in several; its fastest form counts. The
+tutorial's code has dueling Double DQN with its own network, 105x80x4, and one train step per agent
+step. Exits with 1 below a goal.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from benchmarks import speed
 _PEER_PYTHON = flags.DEFINE_string(
     'peer_python', None, 'Python of an environment with benchmarks/requirements.txt.', required=True
 )
-_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Interleaved rounds.')
-_SB3_GOAL = flags.DEFINE_float('sb3_goal', 2.0, 'Ratio to Stable-Baselines3 that must be reached.')
-_TUTORIAL_GOAL = flags.DEFINE_float('tutorial_goal', 6.0, 'Ratio to the tutorial.')
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Number of interleaved rounds.')
+_SB3_GOAL = flags.DEFINE_float('sb3_goal', 2.0, 'Smallest ratio to Stable-Baselines3 that passes.')
+_TUTORIAL_GOAL = flags.DEFINE_float('tutorial_goal', 6.0, 'The same for the tutorial.')
 
 _WARM_UP_ENV_STEPS = 6_000
 _TUTORIAL_WARM_UP_ENV_STEPS = 4_000
@@ -49,7 +49,7 @@ def _tutorial(compute_dtype: str) -> float:
 
 
 def main(_) -> None:
-    """Measures, prints two tables and judges."""
+    """Measures, prints two tables and exits with the verdict."""
 
     def sb3(*form):
         return lambda: speed.script(_PEER_PYTHON.value, 'sb3_space_invaders.py', *form)

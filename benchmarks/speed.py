@@ -1,7 +1,7 @@
-"""What the speed benchmarks share: ours through its driver, peers as scripts, a table.
+"""What the speed benchmarks share: running our program and the peers' scripts, and a table.
 
-Imports, tracing and set-up are excluded on every side, runs are interleaved, and a ratio
-is one of medians.
+Imports, tracing and set-up are excluded on all sides, runs are interleaved, and ratios are ratios
+of medians.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ HERE = pathlib.Path(__file__).parent
 def ours(
     gin_file: str, ratio: float, warm_up_env_steps: int, bindings: Sequence[str] = ()
 ) -> float:
-    """Env steps per second of `train_ddqn` on benchmarks/`gin_file`, after the warm-up.
+    """Runs `train_ddqn` on benchmarks/`gin_file`; returns env steps per second after the warm-up.
 
-    `ratio`: of train steps to env steps, which the run must have held.
+    `ratio` is the ratio of train steps to env steps that the run must have kept.
     """
     with tempfile.TemporaryDirectory() as root_dir:
         subprocess.run(
@@ -46,7 +46,7 @@ def ours(
 
 
 def script(python: str, name: str, *arguments: object) -> float:
-    """The number that benchmarks/`name` prints last."""
+    """Runs benchmarks/`name`; returns the number that it prints last."""
     done = subprocess.run(
         [python, str(HERE / name), *map(str, arguments)], capture_output=True, text=True
     )
@@ -58,7 +58,7 @@ def script(python: str, name: str, *arguments: object) -> float:
 def interleave(
     contestants: Mapping[str, Callable[[], float]], rounds: int
 ) -> dict[str, list[float]]:
-    """The speeds of each, one of all after the other, `rounds` times."""
+    """Measures all contestants one after another, `rounds` times; returns each one's speeds."""
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for round_ in range(rounds):
         for name, measure in contestants.items():
@@ -70,7 +70,7 @@ def interleave(
 
 
 def table(title: str, speeds: Mapping[str, Sequence[float]]) -> str:
-    """Markdown."""
+    """Returns a Markdown table of speeds in env steps per second."""
     rows = [f'| {title} | env steps/s, median | each run |', '|---|---|---|']
     for name, each in speeds.items():
         runs = ', '.join(f'{speed:,.0f}' for speed in each)

@@ -1,10 +1,10 @@
-"""Kills a 200 000 step run with SIGKILL at three random moments and checks what is left.
+"""Kills a run of 200 000 steps with SIGKILL at three random moments and checks what is lost.
 
     python -m benchmarks.survive_kills --root_dir=runs/survive_kills
 
-Every time it is run again it must go on: no counter more than one checkpoint interval
-behind what it was, the replay as large as it was within one interval, and at the end an
-exported and proven policy. Prints what it saw; exits 1 where something was lost.
+After each kill the run must resume with every counter and the size of the replay within one
+checkpoint interval of what they were, and at the end it must leave an exported and proven policy.
+Prints what it finds; exits with 1 if more was lost.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from absl import app, flags
 
 _ROOT_DIR = flags.DEFINE_string('root_dir', None, 'A new directory for the run.', required=True)
 _NUM_ENV_STEPS = flags.DEFINE_integer('num_env_steps', 200_000, 'Length of the run.')
-_RANDOM_SEED = flags.DEFINE_integer('random_seed', None, 'Of the moments; random by default.')
+_RANDOM_SEED = flags.DEFINE_integer('random_seed', None, 'Seed of the moments; default: none.')
 
 _CHECKPOINT_INTERVAL = 10_000
 _CAPACITY = 50_000
-_TURN = 256  # a checkpoint is due at the first turn that ends beyond its interval
+_TURN = 256  # env steps; a checkpoint is written after the turn that passes its interval
 _COUNTERS = ('env_steps', 'train_steps', 'episodes')
 
 
@@ -51,21 +51,21 @@ def _checkpoint_counters(root_dir: pathlib.Path) -> dict[str, int]:
     state = json.loads(newest.read_text())
     return {
         'env_steps': state['env_steps'],
-        'train_steps': state['train_steps'],
+        'train_steps': state['session']['train_steps'],
         'episodes': state['statistics']['num_episodes'],
     }
 
 
-def _went_on(output: str) -> tuple[int, int]:
-    """(env steps, transitions in replay) that a run said it went on from."""
-    found = re.search(r'going on from ([\d,]+) env steps with ([\d,]+) transitions', output)
+def _resumed(output: str) -> tuple[int, int]:
+    """Returns (env steps, transitions in replay) that a run printed when it resumed."""
+    found = re.search(r'resuming from ([\d,]+) env steps with ([\d,]+) transitions', output)
     assert found, output
     steps, transitions = (int(group.replace(',', '')) for group in found.groups())
     return steps, transitions
 
 
 def main(_) -> None:
-    """Kills, runs again, and judges."""
+    """Kills the run, runs it again, and exits with the verdict."""
     root_dir = pathlib.Path(_ROOT_DIR.value)
     rng = random.Random(_RANDOM_SEED.value)
     lost = []
@@ -80,15 +80,16 @@ def main(_) -> None:
             process.send_signal(signal.SIGKILL)
         output, _ = process.communicate()
         if killed_at is not None:
-            steps, transitions = _went_on(output)
+            steps, transitions = _resumed(output)
             expected = min(_CAPACITY, killed_at['env_steps'])
             print(
-                f'killed at {killed_at["env_steps"]:,} env steps (last row written), went on from '
+                f'killed at {killed_at["env_steps"]:,} env steps (last row written), resumed from '
                 f'{steps:,} with {transitions:,} transitions in replay'
             )
             if steps != kept['env_steps']:
                 lost.append(f'the checkpoint at {kept["env_steps"]} env steps')
-            for name in _COUNTERS:  # one train step per env step, and never more episodes
+            # A train step per env step, and no more episodes than steps: one limit for all.
+            for name in _COUNTERS:
                 back = killed_at[name] - kept[name]
                 if not back <= _CHECKPOINT_INTERVAL + _TURN:
                     lost.append(f'{back} {name}')

@@ -1,13 +1,13 @@
-"""The tutorial's REINFORCE on CartPole-v0, as plainly as it is told there, mended to learn.
+"""The REINFORCE of "Policy Gradient Reinforcement Learning in TensorFlow 2", repaired.
 
     python tutorial_reinforce.py SEED MAX_SECONDS
 
-A Keras call to act, one environment, one update per episode with `train_on_batch`: MLP
-30-30, Adam 1e-3, gamma 0.95, returns-to-go standardised within the episode. Mended: the
-loss is the sparse cross-entropy of the actions taken, weighted by the returns (the
-tutorial's cannot run, and its obvious repair never learns). Prints the seconds until the
-mean of 100 consecutive episodes is 195 (inf where it never was), the episodes, and last
-the env steps per second. Imports and tracing (the first ten episodes) are excluded.
+As in the tutorial, one environment of CartPole-v0, a Keras call to act, and one update per
+episode with `train_on_batch`: MLP 30-30, Adam 1e-3, gamma 0.95, returns-to-go standardised within
+the episode. The loss is repaired: it is the sparse cross-entropy of the actions taken, weighted by
+the returns (the tutorial's cannot run, and its obvious repair never learns). Prints the seconds
+until the mean of 100 consecutive episodes is 195 (inf if it never was), the number of episodes,
+and last the env steps per second. Imports and tracing (the first ten episodes) are excluded.
 """
 
 import os
@@ -26,7 +26,7 @@ _SOLVED, _WINDOW, _TRACING_EPISODES = 195.0, 100, 10
 
 
 def make_network() -> tf.keras.Model:
-    """Two hidden layers of 30, a softmax."""
+    """Makes two hidden layers of 30 units and a softmax."""
     he = tf.keras.initializers.he_normal()
     network = tf.keras.Sequential(
         [
@@ -43,7 +43,7 @@ def make_network() -> tf.keras.Model:
 
 
 def returns_to_go(rewards):
-    """Discounted, standardised within the episode."""
+    """Computes discounted returns of an episode, standardised within it."""
     returns, following = np.zeros(len(rewards), np.float32), 0.0
     for t in reversed(range(len(rewards))):
         following = rewards[t] + GAMMA * following
@@ -53,7 +53,7 @@ def returns_to_go(rewards):
 
 
 def main(seed: int, max_seconds: float) -> None:
-    """Trains until it is solved or the time is over; prints what it took."""
+    """Trains until CartPole is solved or the time is over; prints the results."""
     warnings.simplefilter('ignore')
     tf.keras.utils.set_random_seed(seed)
     env = gym.make('CartPole-v0')

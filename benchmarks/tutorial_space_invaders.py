@@ -1,11 +1,12 @@
-"""The tutorial's dueling Double DQN on Space Invaders, as plainly as it is told there.
+"""The dueling Double DQN of "Atari Space Invaders and Dueling Q RL in TensorFlow 2".
 
     python tutorial_space_invaders.py
 
-One environment, one Python step at a time: grey and resize with TensorFlow, float32
-frames in a ring, a Keras call to act, and per step one minibatch of 32 stacks built in
-NumPy, three Keras calls, `train_on_batch`, and a soft target update variable by
-variable. Timed from 100 train steps on; prints env steps (and train steps) per second.
+As in the tutorial, one environment and one Python step at a time: grey and resize with
+TensorFlow, float32 frames in a ring, a Keras call to act. Each step builds one minibatch of 32
+stacks in NumPy, makes three Keras calls and a `train_on_batch`, and updates the target network
+variable by variable. After 100 train steps, measures and prints env steps (and so train steps) per
+second.
 """
 
 import os
@@ -20,7 +21,7 @@ import tensorflow as tf
 
 HEIGHT, WIDTH, STACK = 105, 80, 4
 BATCH, GAMMA, TAU, EPSILON = 32, 0.99, 0.08, 0.5
-MEMORY = 20_000  # frames; the tutorial's 500 000 would not fit, and are no faster
+MEMORY = 20_000  # frames; the tutorial's 500 000 would not fit, and would not be faster
 _DELAY_STEPS, _WARM_UP, _TIMED = 1_000, 100, 500
 
 
@@ -56,14 +57,14 @@ class Memory:
         self.written = 0
 
     def add(self, frame, action, reward, terminal):
-        """The frame that the action led to."""
+        """Stores an action, and the frame, reward and end that it led to."""
         i = self.written % MEMORY
         self.frames[i], self.actions[i] = frame, action
         self.rewards[i], self.terminal[i] = reward, terminal
         self.written += 1
 
     def sample(self):
-        """Stacks before and after BATCH actions."""
+        """Samples BATCH actions, with the stacks before and after them."""
         last = min(self.written, MEMORY) - 1
         states = np.zeros((BATCH, HEIGHT, WIDTH, STACK), np.float32)
         next_states = np.zeros_like(states)
@@ -81,13 +82,13 @@ class Memory:
 
 
 def preprocess(image):
-    """Grey, 105x80, in [0, 1]."""
+    """Converts a screen to grey, 105x80, in [0, 1]."""
     grey = tf.image.rgb_to_grayscale(image)
     return (tf.image.resize(grey, (HEIGHT, WIDTH)) / 255.0).numpy()[:, :, 0]
 
 
 def train(primary, target, memory):
-    """One train step on one minibatch, and the soft update of the target network."""
+    """Performs a train step on one minibatch, and a soft update of the target network."""
     states, actions, rewards, next_states, terminal = memory.sample()
     values = primary(states).numpy()
     best = np.argmax(primary(next_states).numpy(), axis=1)
@@ -100,7 +101,7 @@ def train(primary, target, memory):
 
 
 def main() -> float:
-    """Env steps per second, one train step each."""
+    """Trains; returns env steps per second, with one train step each."""
     gym.register_envs(ale_py)
     env = gym.make('SpaceInvaders-v0')
     num_actions = 6

@@ -1,1 +1,10 @@
-"""Gymnasium in, batched TF-Agents PyEnvironments out."""
+"""Environments: Gymnasium in, batched TF-Agents `PyEnvironment`s out.
+
+task           what a run plays: the value that makes every environment of the run
+gymnasium_env  a Gymnasium vector environment as a `PyEnvironment`
+registry       the ids that this project adds, and the look-up of any id
+atari          games by named protocols        emulator  their screens in colour
+noisy_reward   a wrapper for training
+bias_mdp  blind_cliffwalk  gaussian_bandit  linear_quadratic
+               small environments with known solutions
+"""

@@ -1,25 +1,28 @@
-"""Atari 2600 games, by named protocols, on ale-py's C++ vector environment.
+"""Atari 2600 games by named protocols, on ale-py's C++ vector environment.
 
-One environment step is one agent step of `frame_skip` emulated frames. An observation is
-ONE grey frame, uint8 [height, width]; stacking is the network's work. What each protocol
-fixes, and where it departs from its source:
+One environment step is one agent step of `frame_skip` emulated frames. An observation is ONE grey
+frame, uint8 [height, width]; the network stacks frames. The protocols:
 
-    machado   Machado et al. 2018, as Dopamine runs it: sticky actions, the minimal action
-              set, episodes end at game over, at most 27 000 agent steps
-    nature    Mnih et al. 2015: no-op starts, a lost life terminates for training
-    tutorial  SpaceInvaders-v0 of the tutorial: 105x80, its raw reward, no max-pooling
+    machado   Machado et al. 2018 (https://arxiv.org/abs/1709.06009) as Dopamine runs it
+              (Castro et al. 2018, https://arxiv.org/abs/1812.06110): sticky actions, the minimal
+              action set, episodes end at game over or after 27 000 agent steps
+    nature    Mnih et al. 2015 (https://doi.org/10.1038/nature14236): no-op starts, a lost life
+              terminates for training
+    tutorial  SpaceInvaders-v0 as the tutorial "Atari Space Invaders and Dueling Q RL in
+              TensorFlow 2" plays it: 105x80 pixels, raw reward, no maximum over two frames
+
+Where a protocol departs from its source, `AtariOptions.deviations` says so.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
-import ale_py
 import gin
 import gymnasium as gym
 import numpy as np
-from ale_py import roms
 from ale_py.vector_env import AtariVectorEnv
 
 from envs import errors
@@ -27,23 +30,43 @@ from envs import errors
 
 @dataclasses.dataclass(frozen=True)
 class AtariOptions:
-    """Everything that decides how a game is played and seen."""
+    """Everything that decides how a game is played and seen.
 
-    protocol: str
-    repeat_action_probability: float  # sticky actions
-    frame_skip: int  # emulated frames per agent step
-    max_pool: bool  # over the last two emulated frames
-    noop_max: int  # no-op frames at most before an episode
-    fire_reset: bool  # press FIRE at an episode's start
-    life_loss_terminates: bool  # for the learner: discount 0; the episode goes on
-    clip_reward: bool  # to [-1, 1], for the learner; reports are raw always
-    max_frames_per_episode: int
-    full_action_space: bool
-    frame_height: int
-    frame_width: int
+    Raises:
+      EnvError: a number is out of its range.
+    """
+
+    protocol: str  # whose options these are, apart from `deviations`
+    repeat_action_probability: float  # sticky actions: per frame, [0, 1]
+    frame_skip: int  # emulated frames per agent step, >= 1
+    max_pool: bool  # a frame is the maximum of the last two emulated ones
+    noop_max: int  # an episode starts with up to so many no-op frames, >= 0
+    fire_reset: bool  # an episode starts with FIRE
+    life_loss_terminates: bool  # discount 0 for the learner; the episode continues
+    clip_reward: bool  # to [-1, 1] for the learner; reports always count the raw reward
+    max_frames_per_episode: int  # emulated frames until an episode is truncated, >= frame_skip
+    full_action_space: bool  # 18 actions in every game, instead of those that it uses
+    frame_height: int  # pixels, >= 1
+    frame_width: int  # pixels, >= 1
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.repeat_action_probability <= 1.0:
+            raise errors.EnvError(
+                f'atari.repeat_action_probability = {self.repeat_action_probability}: must be '
+                'between 0 and 1'
+            )
+        at_least = {
+            'frame_skip': 1,
+            'noop_max': 0,
+            'max_frames_per_episode': self.frame_skip,
+            'frame_height': 1,
+            'frame_width': 1,
+        }
+        for name, least in at_least.items():
+            errors.check_whole_number(f'atari.{name}', getattr(self, name), least)
 
     def is_plainly(self, protocol: str) -> bool:
-        """Whether these are the options of `protocol`, none of them changed."""
+        """Whether these are the options of `protocol` without a change."""
         return self == _PROTOCOLS[protocol]
 
     @property
@@ -132,48 +155,37 @@ def options(
     frame_height: int | None = None,
     frame_width: int | None = None,
 ) -> AtariOptions:
-    """A protocol's options, with what is given here in the place of its own.
+    """A protocol's options, some of them replaced.
 
     Args:
       protocol: 'machado', 'nature' or 'tutorial'.
-      repeat_action_probability: with it the emulator repeats the action before, each frame.
-      frame_skip: emulated frames per agent step.
-      max_pool: whether a frame is the maximum of the last two emulated ones.
-      noop_max: an episode starts with up to so many no-op frames.
-      fire_reset: whether an episode starts with FIRE.
-      life_loss_terminates: whether the learner sees discount 0 where a life is lost.
-      clip_reward: whether the learner sees rewards clipped to [-1, 1].
-      max_frames_per_episode: an episode is truncated there.
-      full_action_space: 18 actions for every game.
-      frame_height: of an observation, pixels.
-      frame_width: of an observation, pixels.
+      repeat_action_probability: this and the others replace the fields of their names in
+        `AtariOptions`; None keeps what the protocol says.
 
     Raises:
-      EnvError: no such protocol, or a value out of range.
+      EnvError: there is no such protocol, or a number is out of its range.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
     if protocol not in _PROTOCOLS:
         raise errors.EnvError(f'atari.protocol = {protocol!r}: must be one of {tuple(_PROTOCOLS)}')
-    chosen = dataclasses.replace(_PROTOCOLS[protocol], **given)
-    if not 0.0 <= chosen.repeat_action_probability <= 1.0:
-        raise errors.EnvError(
-            f'atari.repeat_action_probability = {repeat_action_probability}: must be between 0 '
-            'and 1'
-        )
-    for name, least in (
-        ('frame_skip', 1), ('noop_max', 0), ('max_frames_per_episode', chosen.frame_skip),
-        ('frame_height', 1), ('frame_width', 1),
-    ):  # fmt: skip
-        value = getattr(chosen, name)
-        if not isinstance(value, int) or value < least:
-            raise errors.EnvError(
-                f'atari.{name} = {value!r}: must be a whole number, at least {least}'
-            )
-    return chosen
+    changes: dict[str, Any] = {
+        'repeat_action_probability': repeat_action_probability,
+        'frame_skip': frame_skip,
+        'max_pool': max_pool,
+        'noop_max': noop_max,
+        'fire_reset': fire_reset,
+        'life_loss_terminates': life_loss_terminates,
+        'clip_reward': clip_reward,
+        'max_frames_per_episode': max_frames_per_episode,
+        'full_action_space': full_action_space,
+        'frame_height': frame_height,
+        'frame_width': frame_width,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(_PROTOCOLS[protocol], **given)
 
 
 def make(game: str, num_envs: int, chosen: AtariOptions) -> gym.vector.VectorEnv:
-    """`num_envs` copies of `game`; copy i is seeded with the seed plus i."""
+    """`num_envs` copies of `game`, a ROM's name; a seed s seeds copy i with s + i."""
     env = AtariVectorEnv(
         game,
         num_envs,
@@ -201,7 +213,7 @@ def make(game: str, num_envs: int, chosen: AtariOptions) -> gym.vector.VectorEnv
 
 
 class _SingleFrames(gym.vector.VectorWrapper):
-    """Drops the stack's axis, and makes the learner's reward and discount."""
+    """Drops the axis of ale-py's frame stack, and makes the learner's reward and discount."""
 
     def __init__(self, env: AtariVectorEnv, chosen: AtariOptions):
         super().__init__(env)
@@ -212,12 +224,14 @@ class _SingleFrames(gym.vector.VectorWrapper):
             self.single_observation_space, env.num_envs
         )
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         frames, info = self.env.reset(seed=seed, options=options)
         self._lives = info['lives']
         return frames[:, 0], info
 
-    def step(self, actions):
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         frames, raw_reward, terminated, truncated, info = self.env.step(actions)
         reward = np.clip(raw_reward, -1, 1) if self._options.clip_reward else raw_reward
         ends = terminated
@@ -226,67 +240,3 @@ class _SingleFrames(gym.vector.VectorWrapper):
         self._lives = info['lives']
         info = {**info, 'raw_reward': raw_reward, 'discount': 1.0 - ends}
         return frames[:, 0], reward, terminated, truncated, info
-
-
-class Emulator:
-    """One game as it is on the screen: what `make` shows before it is greyed and resized.
-
-    Given the same seed, options and actions it goes through the same episodes as a copy of
-    `make` with that seed, sticky actions included (no-op starts are drawn otherwise).
-    """
-
-    def __init__(self, game: str, chosen: AtariOptions):
-        self._options = chosen
-        rom = roms.get_rom_path(game)
-        assert rom is not None, game
-        self._rom = rom
-        self._ale = ale_py.ALEInterface()
-        self._ale.setFloat('repeat_action_probability', chosen.repeat_action_probability)
-        self._ale.setInt('max_num_frames_per_episode', chosen.max_frames_per_episode)
-        self._load(seed=0)
-
-    def _load(self, seed: int):
-        self._ale.setInt('random_seed', seed)
-        self._ale.loadROM(self._rom)
-        self._noops = np.random.default_rng(seed)
-        full = self._options.full_action_space
-        self._actions = self._ale.getLegalActionSet() if full else self._ale.getMinimalActionSet()
-
-    def reset(self, seed: int | None = None) -> np.ndarray:
-        """Starts an episode; uint8 [2, screen height, screen width, 3], twice the same."""
-        if seed is not None:
-            self._load(seed)
-        self._ale.reset_game()
-        if self._options.noop_max:
-            for _ in range(self._noops.integers(self._options.noop_max + 1)):
-                self._ale.act(ale_py.Action.NOOP)
-        if self._options.fire_reset and ale_py.Action.FIRE in self._actions:
-            self._ale.act(ale_py.Action.FIRE)
-        screen = self._ale.getScreenRGB()
-        return np.stack([screen, screen])
-
-    def step(self, action: int) -> tuple[np.ndarray, int, bool]:
-        """One agent step.
-
-        Returns:
-          The screens of the last two emulated frames, uint8 [2, height, width, 3]; the raw
-          reward; and whether the episode is over, terminated or truncated.
-        """
-        screens: list[np.ndarray] = []
-        reward = 0
-        for _ in range(self._options.frame_skip):
-            reward += self._ale.act(self._actions[action])
-            screens = [*screens[-1:], self._ale.getScreenRGB()]
-            if self._ale.game_over():
-                break
-        return np.stack([screens[0], screens[-1]]), reward, self._ale.game_over()
-
-    @property
-    def screen_size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self._ale.getScreenDims()
-
-    @property
-    def action_meanings(self) -> tuple[str, ...]:
-        """What each action does, such as 'RIGHTFIRE'."""
-        return tuple(action.name for action in self._actions)

@@ -1,5 +1,16 @@
-"""The one error of this package that is the user's to mend."""
+"""The one error of this package that users can put right, and a check that raises it."""
+
+from __future__ import annotations
 
 
 class EnvError(ValueError):
     """An environment that does not exist, cannot be made, or does not fit; says what would."""
+
+
+def check_whole_number(name: str, value: object, at_least: int) -> None:
+    """Raises an EnvError that names the parameter unless `value` is an int >= `at_least`.
+
+    True and False do not count as numbers.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise EnvError(f'{name} = {value!r}: must be a whole number, at least {at_least}')

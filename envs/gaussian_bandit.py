@@ -1,6 +1,8 @@
-"""A bandit with one state and a continuous action, whose reward peaks at a target (system S7)."""
+"""A bandit: one constant state, a continuous action, and a reward that peaks at a target."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -19,10 +21,12 @@ class GaussianBandit(gym.Env):
     def __init__(self, target: float = 4.0):
         self._target = target
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         return np.ones(1, np.float32), {}
 
-    def step(self, action):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         reward = 1.0 / max(0.05, abs(float(action[0]) - self._target))
         return np.ones(1, np.float32), reward, True, False, {}

@@ -1,8 +1,8 @@
 """A Gymnasium vector environment seen as a batched TF-Agents `PyEnvironment`.
 
-What TF-Agents calls LAST is the step that ends an episode; the step after it
-starts the next one and ignores the action. That is exactly Gymnasium's NEXT_STEP
-autoreset, so rows map one to one, and the true last observation is never lost:
+TF-Agents marks the step that ends an episode as LAST; the step after it starts the next
+episode and ignores the action. That is exactly Gymnasium's NEXT_STEP autoreset, so steps map
+one to one, and the true last observation is never lost:
 
     vector step       t        t+1       t+2          t+3
     Gymnasium      running    done    (autoreset)   running
@@ -11,8 +11,8 @@ autoreset, so rows map one to one, and the true last observation is never lost:
                            (true last)   next episode
     reward           r_t      r_T         0           ...
 
-Termination sets discount 0; truncation (a time limit) leaves it 1, because the
-future after a time limit is cut from view, not worth nothing (Pardo et al. 2018).
+Termination sets discount 0; truncation (a time limit) leaves it 1, because the future after a
+time limit is out of sight, not worthless (Pardo et al. 2018, https://arxiv.org/abs/1712.00378).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _FIRST, _MID, _LAST = (int(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.S
 
 
 class _SeededReset(py_environment.PyEnvironment):
-    """`reset(seed=...)`, as in Gymnasium.
+    """Adds `reset(seed=...)`, as Gymnasium has it.
 
-    PyEnvironment forbids its direct subclasses' leaves to define `reset`, hence this class.
+    `PyEnvironment` refuses an object whose class itself defines `reset`; a base class may.
     """
 
     _seed: int | None = None
@@ -45,8 +45,7 @@ class _SeededReset(py_environment.PyEnvironment):
     def reset(self, seed: int | None = None) -> ts.TimeStep:
         """Starts an episode in every copy.
 
-        The same seed and the same number of copies give the same episodes for the
-        same actions.
+        The same seed, number of copies and actions give the same episodes.
         """
         if seed is not None:
             self.seed(seed)
@@ -56,31 +55,33 @@ class _SeededReset(py_environment.PyEnvironment):
 class GymnasiumEnv(_SeededReset):
     """`num_envs` copies of one Gymnasium environment, stepped together.
 
-    Observations: `Box` (float64 becomes float32), `Discrete` and `MultiBinary`. Actions:
-    `Discrete` (the spec counts from 0 whatever the space's `start`) and `Box`.
-    Rewards and discounts are float32 [num_envs].
+    Observation spaces: `Box` (float64 becomes float32), `Discrete` and `MultiBinary`. Action
+    spaces: `Discrete` (actions count from 0, whatever the space's `start`) and `Box`. Rewards and
+    discounts are float32 [num_envs].
+
+    A wrapper of the vector environment may tell two things in its step's `info`, each an array
+    [num_envs]: 'raw_reward', the reward before the wrapper changed it, and 'discount', which
+    replaces 1 - terminated.
 
     Raises:
-      EnvError: the spaces are of another kind, or the vector environment does not
-        use NEXT_STEP autoreset.
+      EnvError: the spaces are of another kind, or the vector environment does not use NEXT_STEP
+        autoreset.
     """
 
-    def __init__(self, vector_env: gym.vector.VectorEnv, name: str | None = None, options=None):
+    def __init__(self, vector_env: gym.vector.VectorEnv, name: str | None = None):
         """Wraps `vector_env`.
 
         Args:
           vector_env: uses NEXT_STEP autoreset.
-          name: the Gymnasium id; by default the one that `vector_env` was made by.
-          options: an `AtariOptions` where the environment is an Atari game.
+          name: the Gymnasium id; by default the one that `vector_env` was made from.
         """
         super().__init__(handle_auto_reset=False)
-        self.options = options
         mode = vector_env.metadata.get('autoreset_mode')
         if mode != gym.vector.AutoresetMode.NEXT_STEP:
             raise errors.EnvError(f'autoreset mode {mode} is not supported: use NEXT_STEP')
         self._env = vector_env
-        made_by = vector_env.spec.id if vector_env.spec else type(vector_env).__name__
-        self._name = name or made_by
+        made_from = vector_env.spec.id if vector_env.spec else type(vector_env).__name__
+        self._name = name or made_from
         self._observation_spec = _observation_spec(vector_env.single_observation_space, self._name)
         self._action_spec = _action_spec(vector_env.single_action_space, self._name)
         self._action_start = getattr(vector_env.single_action_space, 'start', 0)
@@ -102,23 +103,17 @@ class GymnasiumEnv(_SeededReset):
 
     @property
     def raw_reward(self) -> np.ndarray:
-        """float32 [num_envs]: the last step's reward as the task defines it.
+        """float32 [num_envs]: the environment's own rewards in the last step, for reports.
 
-        Reports use it. It differs from the time step's reward where a wrapper changes
-        what the agent learns from (noise, clipping) and leaves the original in
-        `info['raw_reward']`.
+        The agent learns from `TimeStep.reward` instead, which differs where a wrapper adds noise
+        or clips. Zeros after `reset` and for copies whose step started an episode.
         """
         return self._raw_reward
 
-    @property
-    def frames_per_env_step(self) -> int:
-        """Emulated frames per environment step; 1 where nothing is skipped."""
-        return self.options.frame_skip if self.options else 1
-
-    def observation_spec(self):
+    def observation_spec(self) -> array_spec.ArraySpec:
         return self._observation_spec
 
-    def action_spec(self):
+    def action_spec(self) -> array_spec.BoundedArraySpec:
         return self._action_spec
 
     def _reset(self) -> ts.TimeStep:
@@ -134,28 +129,29 @@ class GymnasiumEnv(_SeededReset):
             observation=self._cast(observation),
         )
 
-    def _step(self, action) -> ts.TimeStep:
+    def _step(self, action: np.ndarray) -> ts.TimeStep:
         if self._action_start:
             action = action + self._action_start
         observation, reward, terminated, truncated, info = self._env.step(action)
-        reset = self._done  # these copies have just started a new episode
+        starts = self._done  # these copies ignored the action and started an episode
         self._done = terminated | truncated
         reward = reward.astype(np.float32)
         self._raw_reward = np.asarray(info.get('raw_reward', reward), np.float32)
+        # A lost life may end the learner's future while the episode continues.
+        discount = info.get('discount', 1.0 - terminated)
         return ts.TimeStep(
-            step_type=np.where(reset, _FIRST, np.where(self._done, _LAST, _MID)).astype(np.int32),
+            step_type=np.where(starts, _FIRST, np.where(self._done, _LAST, _MID)).astype(np.int32),
             reward=reward,
-            # A wrapper may end the learner's future where the episode goes on (a lost life).
-            discount=np.asarray(info.get('discount', 1.0 - terminated), np.float32),
+            discount=np.asarray(discount, np.float32),
             observation=self._cast(observation),
         )
 
-    def _cast(self, observation):
+    def _cast(self, observation: np.ndarray) -> np.ndarray:
         return np.asarray(observation, self._observation_spec.dtype)
 
-    def render(self, mode: str = 'rgb_array'):
-        """uint8 frames, one per copy (the environment must have been loaded for it)."""
-        del mode
+    def render(self, mode: str = 'rgb_array') -> tuple[Any, ...] | None:
+        """The copies' pictures, uint8 [height, width, 3] each; see `Task.rendered_env`."""
+        del mode  # only rgb_array is supported
         return self._env.render()
 
     def close(self) -> None:
@@ -169,9 +165,9 @@ def _observation_spec(space: gym.Space, env_name: str) -> array_spec.ArraySpec:
             low, high = space.low.astype(dtype), space.high.astype(dtype)
         return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='observation')
     if isinstance(space, gym.spaces.Discrete):
-        start: Any = space.start
-        last = start + _num_values(space) - 1
-        return array_spec.BoundedArraySpec((), space.dtype, start, last, name='observation')
+        first: Any = space.start  # a NumPy integer
+        last = first + _num_values(space) - 1
+        return array_spec.BoundedArraySpec((), space.dtype, first, last, name='observation')
     if isinstance(space, gym.spaces.MultiBinary):
         return array_spec.BoundedArraySpec(space.shape, space.dtype, 0, 1, name='observation')
     raise errors.EnvError(
@@ -187,9 +183,8 @@ def _num_values(space: gym.spaces.Discrete) -> int:
 
 def _action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec:
     if isinstance(space, gym.spaces.Discrete):
-        return array_spec.BoundedArraySpec(
-            (), space.dtype, 0, _num_values(space) - 1, name='action'
-        )
+        last = _num_values(space) - 1
+        return array_spec.BoundedArraySpec((), space.dtype, 0, last, name='action')
     if isinstance(space, gym.spaces.Box):
         return array_spec.BoundedArraySpec(
             space.shape, space.dtype, space.low, space.high, name='action'

@@ -1,6 +1,12 @@
-"""Reward replaced by noise around 1 (system S2: what a max over noisy estimates does)."""
+"""Rewards replaced by noise around 1, in which a maximum over estimates is too large.
+
+It shows the overestimation of Q-learning on CartPole, whose rewards are all 1, and what double
+Q-learning does about it (van Hasselt et al. 2016, https://arxiv.org/abs/1509.06461).
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gin
 import gymnasium as gym
@@ -13,11 +19,14 @@ from envs import errors
 class NoisyReward(gym.vector.VectorWrapper):
     """Replaces each reward by a draw from N(1, sigma); the original is `info['raw_reward']`.
 
-    `sigma` is a standard deviation. The reset rows of NEXT_STEP autoreset keep reward 0:
-    they are no transitions. Seeded together with the environment.
+    Steps that only start an episode keep the reward 0. A seeded `reset` seeds the noise too.
+
+    Raises:
+      EnvError: sigma is negative.
     """
 
     def __init__(self, env: gym.vector.VectorEnv, sigma: float):
+        """Wraps `env`, which uses NEXT_STEP autoreset; `sigma` is a standard deviation, >= 0."""
         super().__init__(env)
         if sigma < 0:
             raise errors.EnvError(f'NoisyReward.sigma = {sigma}: a standard deviation is >= 0')
@@ -25,13 +34,15 @@ class NoisyReward(gym.vector.VectorWrapper):
         self._rng = np.random.default_rng()
         self._done = np.zeros(env.num_envs, bool)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         if seed is not None:
             self._rng = np.random.default_rng(seed)
         self._done[:] = False
         return self.env.reset(seed=seed, options=options)
 
-    def step(self, actions):
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(actions)
         noisy = np.where(self._done, 0.0, self._rng.normal(1.0, self._sigma, reward.shape))
         self._done = terminated | truncated

@@ -1,6 +1,8 @@
-"""Plays an Atari game with an exported policy: ale-py, TensorFlow and NumPy, nothing else.
+"""Plays an Atari game with an exported policy, by ale-py, TensorFlow and NumPy alone.
 
-python examples/play_raw.py runs/space_invaders/policy_raw [seed]
+usage: python examples/play_raw.py POLICY_DIR [SEED]
+
+POLICY_DIR is a run's policy_raw/ directory; the same SEED plays the same episode again.
 """
 
 import json
@@ -8,6 +10,9 @@ import os
 import pathlib
 import sys
 
+if len(sys.argv) not in (2, 3):
+    print('usage: python examples/play_raw.py POLICY_DIR [SEED]', file=sys.stderr)
+    sys.exit(2)
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 import ale_py
 import numpy as np
@@ -28,7 +33,7 @@ every = options['full_action_space']
 actions = ale.getLegalActionSet() if every else ale.getMinimalActionSet()
 
 ale.reset_game()
-screens = [ale.getScreenRGB()] * 2  # of the last two emulated frames
+screens = [ale.getScreenRGB()] * 2  # the last two emulated frames, uint8 [210, 160, 3] each
 state = tf.zeros([1, *act.structured_input_signature[1]['state'].shape[1:]], tf.uint8)
 reset, score, steps = True, 0, 0
 while not ale.game_over():

@@ -1,18 +1,36 @@
-"""Programs, and the machinery they share.
+"""The programs, and everything they share.
 
-TensorFlow, Gym and Reverb talk at import and at start-up; what they say is of no use
-to somebody who only wants to train. Set TF_CPP_MIN_LOG_LEVEL to hear TensorFlow.
+    train_ddqn  train_reinforce  evaluate  compare     the programs
+    assembly      builds a run from its settings
+    comparison/   runs experiments and compares finished runs
+    runs/         a run's directory: progress, checkpoints, exported policies, summary
+    loops/        collecting, training and evaluating
+    experience/   the replay, and the queue of whole episodes
+    settings  cli  gin_config  errors  files  signals  native_noise  protocols     used by all
+
+A module imports only from its own line and the lines below. The messages that TensorFlow,
+Gym and Reverb print at import and at start-up are silenced here. Set TF_CPP_MIN_LOG_LEVEL to
+see TensorFlow's.
 """
 
 import os
+import sys
 import warnings
 
-from absl import logging
+try:
+    from absl import logging
+except ModuleNotFoundError:
+    print(
+        f'error: {sys.executable} lacks packages that this project needs: activate its '
+        'environment (source .venv/bin/activate), or install the project (see README.md)',
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-# A train step has branches that need not wait for each other (the states and the next states,
-# two networks, two streams): two at a time with half of the cores each beat one after the
-# other with all of them, whose threads wait for each other in every operation.
+# The branches of a train step are independent (states and next states, two networks, two
+# streams). Two operations at a time on half of the cores each are faster than one at a time on
+# all of them, where the threads wait for each other in every operation.
 _CORES = len(os.sched_getaffinity(0))
 THREADS_ARE_CHOSEN = 'TF_NUM_INTRAOP_THREADS' in os.environ  # by the user, not here
 os.environ.setdefault('TF_NUM_INTEROP_THREADS', '2')

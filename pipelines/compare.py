@@ -1,17 +1,21 @@
-"""Runs agents x environments x seeds, and says what can be claimed of them.
+"""Runs every combination of agents, environments and seeds, and compares the agents.
 
     python -m pipelines.compare --experiment=configs/experiments/s2_noisy_cartpole.toml \\
         --root_dir=runs/s2
     python -m pipelines.compare --run_dirs=runs/seed_0,runs/seed_1,runs/other --root_dir=runs/report
 
-The first runs what is missing, some runs side by side, and writes report.html, report.md,
-report.json and pictures to --root_dir. Stopped or killed, the same command goes on: no
-finished run is repeated, and the others go on from their checkpoints. The second only
-reports on runs that exist already, below any of the directories. An experiment file:
+The first command makes the missing runs, several at a time, and writes report.html,
+report.md, report.json and pictures to --root_dir. If it is stopped or killed, run it again:
+finished runs are not repeated, and the others resume from their checkpoints. The second
+command only reports on finished runs, in or below the given directories. An experiment file:
 
-    program = 'train_ddqn'                             # or 'train_reinforce'
-    bindings = ['train_ddqn.num_env_steps = 20_000']   # of every run
-    seeds = 10                                         # or a list
+    program = 'train_ddqn'               # or 'train_reinforce'
+    seeds = 10                           # 0 to 9; or a list
+    bindings = [                         # for every run, on top of the program's gin file
+        'train_ddqn.num_env_steps = 20_000',
+        'train_ddqn.dueling = False',
+        'train_ddqn.n_step = 1',
+    ]
     [environments]
     cartpole = ["train_ddqn.env_name = 'CartPole-v1'"]
     acrobot = ["train_ddqn.env_name = 'Acrobot-v1'"]
@@ -23,15 +27,20 @@ reports on runs that exist already, below any of the directories. An experiment 
 from __future__ import annotations
 
 import importlib.util
-import json
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from pipelines import cli
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.comparison.experiment import Claim, Experiment
+    from pipelines.comparison.results import Result
 
 _FLAGS = flags.FlagValues()
 _EXPERIMENT = flags.DEFINE_string(
@@ -39,12 +48,14 @@ _EXPERIMENT = flags.DEFINE_string(
     flag_values=_FLAGS,
 )  # fmt: skip
 _RUN_DIRS = flags.DEFINE_list(
-    'run_dirs', [], 'Instead: directories of finished runs, to report on.', flag_values=_FLAGS
+    'run_dirs', [], 'Instead of --experiment: directories of finished runs.', flag_values=_FLAGS
 )
 _ROOT_DIR = flags.DEFINE_string(
-    'root_dir', None, 'Where the runs and the report are kept.', flag_values=_FLAGS
+    'root_dir', None, 'Directory of the runs and the report.', flag_values=_FLAGS
 )
-_PROCESSES = flags.DEFINE_integer('processes', 2, 'Runs side by side.', flag_values=_FLAGS)
+_PROCESSES = flags.DEFINE_integer(
+    'processes', 2, 'How many runs are made at the same time.', flag_values=_FLAGS
+)
 _METRIC = flags.DEFINE_string(
     'metric', None, "With --run_dirs: 'eval_mean' (the default) or 'return_mean_100'.",
     flag_values=_FLAGS,
@@ -52,178 +63,102 @@ _METRIC = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the driver; returns its exit code."""
+    """Runs the program; returns its exit code."""
     return cli.run(_main, __doc__, _FLAGS, argv)
 
 
 def _main() -> None:
-    if bool(_EXPERIMENT.value) == bool(_RUN_DIRS.value):
-        raise cli.UserError('give --experiment or --run_dirs: one of them, and not both')
-    if not _ROOT_DIR.value:
-        raise cli.UserError('--root_dir is missing: where shall the report be kept?')
-    if _PROCESSES.value < 1:
-        raise cli.UserError(f'--processes={_PROCESSES.value}: at least 1 is needed')
-    if importlib.util.find_spec('rliable') is None:
-        raise cli.UserError("this needs rliable: pip install -c constraints.txt -e '.[compare]'")
+    _check_flags()
+    from pipelines import signals
+    from pipelines.comparison import experiment, results
+    from pipelines.runs import run_dir
 
-    from pipelines import experiment, run_dir
-
-    metric = _METRIC.value or 'eval_mean'
-    if metric not in experiment.METRICS:
-        raise cli.UserError(f"--metric='{metric}': must be one of {tuple(experiment.METRICS)}")
     if _RUN_DIRS.value:
-        from pipelines import run_results
-
-        results = run_results.read_all(_RUN_DIRS.value)
-        with run_dir.RunDir(_ROOT_DIR.value) as root:
-            _report(root.path, 'Comparison', '', results, metric)
+        found = results.read_all(_RUN_DIRS.value)
+        with run_dir.RunDir(str(_ROOT_DIR.value)) as root:
+            _report(root.path, 'Comparison', '', _compare(found, _METRIC.value or 'eval_mean'))
         return
-    if _METRIC.value:
-        raise cli.UserError(
-            f"--metric='{metric}' is for --run_dirs: an experiment's is in its file"
-        )
     plan = experiment.load(str(_EXPERIMENT.value))
-    with run_dir.RunDir(_ROOT_DIR.value) as root, run_dir.stop_on_signal() as stop_requested:
-        _run_experiment(plan, root.path, stop_requested)
+    with run_dir.RunDir(str(_ROOT_DIR.value)) as root, signals.stop_on_signal() as stop_requested:
+        _run_and_report(plan, root.path, stop_requested)
 
 
-def _run_experiment(plan, root: pathlib.Path, stop_requested: Callable[[], bool]):
-    from pipelines import experiment, run_results
+def _check_flags() -> None:
+    if bool(_EXPERIMENT.value) == bool(_RUN_DIRS.value):
+        raise UserError('give either --experiment or --run_dirs, and not both')
+    if not _ROOT_DIR.value:
+        raise UserError('--root_dir is missing: name a directory for the report')
+    if _PROCESSES.value < 1:
+        raise UserError(f'--processes={_PROCESSES.value}: must be at least 1')
+    if importlib.util.find_spec('rliable') is None:
+        raise UserError("this needs rliable: pip install -c constraints.txt -e '.[compare]'")
+    from pipelines.comparison.experiment import METRICS
 
-    runs = plan.runs(root)
-    new = experiment.new_cells(plan, root)
-    if not _check([run for run in runs[: len(plan.definitions())] if run.cell in new], root,
-                  stop_requested):  # fmt: skip
-        return
-    experiment.keep(plan, root)
-    failed = _run([run for run in runs if not run.is_finished], len(runs), stop_requested)
-    if failed is None:
-        return
-    order = list(plan.definitions())  # of the file, whichever seeds are missing
-    finished = sorted((r for r in runs if r.is_finished), key=lambda run: order.index(run.cell))
-    if finished:
-        results = [run_results.read(run.path, run.environment, run.agent) for run in finished]
-        commands = {run.name: shlex.join(('python', *run.arguments)) for run in runs}
-        _report(root, plan.title, plan.text, results, plan.metric, plan.claims, commands, failed)
-    if failed:
-        name, words = next(iter(failed.items()))
-        raise cli.UserError(
-            f'{len(failed)} of {len(runs)} runs failed; {name}: {words} (more is in its .log in '
-            f'{root}; the same command tries them again)'
+    if _METRIC.value and _METRIC.value not in METRICS:
+        raise UserError(f"--metric='{_METRIC.value}': must be one of {tuple(METRICS)}")
+    if _METRIC.value and _EXPERIMENT.value:
+        raise UserError(
+            f"--metric='{_METRIC.value}' is for --run_dirs: an experiment file names its own metric"
         )
 
 
-def _check(firsts: Sequence, root: pathlib.Path, stop_requested: Callable[[], bool]) -> bool:
-    """Lets each cell's first run check its bindings, before any minute is spent.
-
-    Returns:
-      False where it was stopped.
+def _run_and_report(
+    plan: Experiment, root: pathlib.Path, stop_requested: Callable[[], bool]
+) -> None:
+    """Checks new cells, makes the missing runs, and reports on the finished ones.
 
     Raises:
-      UserError: a cell cannot be; every such cell is named, with what is wrong with the first.
+      UserError: a cell cannot be run, or some runs failed (the report covers the others).
     """
-    from pipelines import processes, run_dir
+    from pipelines.comparison import experiment, results, scheduler
 
-    wrong = {}
-    jobs = [
-        processes.Job(
-            run.cell,
-            (sys.executable, *run.arguments, '--check_only'),
-            root / run.cell / 'check.log',
+    runs, cells = plan.runs(root), list(plan.definitions())
+    unchecked = experiment.new_cells(plan, root)
+    firsts = [run for run in runs[: len(cells)] if run.cell in unchecked]
+    if not scheduler.check_bindings(
+        firsts, root, _PROCESSES.value, stop_requested, checked=cli.CHECKED
+    ):
+        return
+    experiment.keep(plan, root)
+    failed = scheduler.run_missing(runs, _PROCESSES.value, stop_requested)
+    if failed is None:
+        return
+    finished = [run for run in runs if run.is_finished]
+    finished.sort(key=lambda run: cells.index(run.cell))  # in the file's order, then by seed
+    if finished:
+        found = [results.read(run.path, run.environment, run.agent) for run in finished]
+        data = _compare(found, plan.metric, plan.claims)
+        commands = {run.name: shlex.join(('python', *run.arguments)) for run in runs}
+        _report(root, plan.title, plan.text, data, commands, failed)
+    if failed:
+        name, words = next(iter(failed.items()))
+        raise UserError(
+            f'{len(failed)} of {len(runs)} runs failed; {name}: {words} (see its .log in {root}; '
+            'run the same command to try failed runs again)'
         )
-        for run in firsts
-    ]
-
-    def done(job: processes.Job, exit_code: int):
-        checked = not exit_code and run_dir.CHECKED in job.log.read_text(errors='replace')
-        if not checked and not stop_requested():
-            wrong[job.name] = job.last_line().removeprefix('error: ')
-
-    if jobs:
-        print(f'checking the bindings of {len(jobs)} cells', flush=True)
-    finished = processes.run_all(jobs, _PROCESSES.value, done, stop_requested)
-    if wrong:
-        name = next(job.name for job in jobs if job.name in wrong)
-        others = [job.name for job in jobs if job.name in wrong and job.name != name]
-        also = f' (wrong, too: {", ".join(others)})' if others else ''
-        raise cli.UserError(f'{name}: {wrong[name]}{also}')
-    if not finished:
-        print('stopped before the first run')
-    return finished
 
 
-def _run(missing: Sequence, num_runs: int, stop_requested: Callable[[], bool]):
-    """Runs what is missing, and says a line of each.
+def _compare(found: Sequence[Result], metric: str, claims: Sequence[Claim] = ()) -> dict[str, Any]:
+    from pipelines.comparison import compare_runs  # imports TensorFlow, which takes seconds
 
-    Returns:
-      What failed: names, and what each said last. None where it was stopped.
-    """
-    import tqdm
-
-    from pipelines import processes
-
-    runs = {run.name: run for run in missing}
-    jobs = [
-        processes.Job(name, (sys.executable, *run.arguments), run.path.with_suffix('.log'))
-        for name, run in runs.items()
-    ]
-    failed: dict[str, str] = {}
-    finished = num_runs - len(missing)
-    print(f'{finished} of {num_runs} runs are finished', flush=True)
-    bar = tqdm.tqdm(total=num_runs, initial=finished, unit=' runs', disable=not sys.stderr.isatty())
-
-    def done(job: processes.Job, exit_code: int):
-        nonlocal finished
-        run = runs[job.name]
-        if run.is_finished:
-            words = _in_words(run)
-            if exit_code:
-                words += f' (and then ended with exit code {exit_code}: {job.last_line()})'
-            finished += 1
-            bar.update()
-        elif stop_requested():
-            words = 'stopped'
-        else:
-            killed = f'killed by signal {-exit_code}: ' if exit_code < 0 else ''
-            failed[job.name] = killed + job.last_line().removeprefix('error: ')
-            words = f'failed: {failed[job.name]}'
-        with bar.external_write_mode():
-            print(f'[{finished}/{num_runs}] {job.name}: {words}', flush=True)
-
-    with bar:
-        if processes.run_all(jobs, _PROCESSES.value, done, stop_requested):
-            return failed
-    print('stopped; the same command goes on: no finished run is repeated')
-    return None
+    return compare_runs.compare(found, metric, claims)
 
 
-def _in_words(run) -> str:
-    summary = json.loads((run.path / 'summary.json').read_text())
-    return (
-        f'{summary["env_steps"]:,} env steps in {summary["wall_seconds"]:.0f} s, training return '
-        f'{summary["return_mean_100"]:.1f}, evaluation {summary["eval_mean"]:.1f}'
-    )
+def _report(
+    root: pathlib.Path,
+    title: str,
+    text: str,
+    data: dict[str, Any],
+    commands: Mapping[str, str] | None = None,
+    failed: Mapping[str, str] | None = None,
+) -> None:
+    """Writes the report and prints a short form of it."""
+    from pipelines.comparison import report
 
-
-def _report(root: pathlib.Path, title: str, text: str, results, metric: str, claims=(),
-            commands=None, failed=None):  # fmt: skip
-    from pipelines import comparison, comparison_report
-    from pipelines.score_statistics import Estimate
-
-    data = comparison.compare(results, metric, claims)
-    flags_given = [_FLAGS[name].serialize() for name in _FLAGS if _FLAGS[name].present]
-    provenance = {
-        'command': shlex.join(('python', '-m', 'pipelines.compare', *flags_given)),
-        'runs': commands or {},
-        'failed': failed or {},
-    }
-    comparison_report.write(root, title, text, data, provenance)
-    print(f'\nIQM of {metric} over the seeds, with its 95 % interval:')
-    for name, environment in data['environments'].items():
-        for agent, cell in environment['agents'].items():
-            print(f'  {name:<16} {agent:<20} {Estimate(*cell["iqm"])}, {len(cell["seeds"])} seeds')
-    if data['fewest_seeds'] < data['min_seeds_of_a_claim']:
-        print(f'too few seeds for a claim: {data["fewest_seeds"]} in the smallest cell')
+    given = [_FLAGS[name].serialize() for name in _FLAGS if _FLAGS[name].present]
+    command = shlex.join(('python', '-m', 'pipelines.compare', *given))
+    report.write(root, title, text, data, report.Provenance(command, commands or {}, failed or {}))
+    print('\n' + '\n'.join(report.in_short(data)))
     print(f'the report is {root / "report.html"}')
 
 

@@ -1,10 +1,10 @@
-"""Plays an exported policy and says how good it is.
+"""Plays an exported policy and reports its returns.
 
     python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --episodes=100
     python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif
 
-Every episode is given to an environment beforehand, so that short ones are not
-favoured. Every return is written to --json. Nothing here is configured by gin.
+Episodes are assigned to environments in advance, so short ones are not favoured. Every
+return is written to --json. gin configures nothing here.
 """
 
 from __future__ import annotations
@@ -12,16 +12,24 @@ from __future__ import annotations
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import cli
+from pipelines import cli, files
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from envs.task import Task
+    from pipelines.runs.export import LoadedPolicy
 
 _FLAGS = flags.FlagValues()
 _POLICY_DIR = flags.DEFINE_string(
     'policy_dir', None, 'An exported policy: <root_dir>/policy.', flag_values=_FLAGS
 )
-_EPISODES = flags.DEFINE_integer('episodes', 100, 'How many to play.', flag_values=_FLAGS)
+_EPISODES = flags.DEFINE_integer('episodes', 100, 'Number of episodes.', flag_values=_FLAGS)
 _SEED = flags.DEFINE_integer(
     'seed',
     0,
@@ -35,57 +43,49 @@ _ENV_NAME = flags.DEFINE_string(
     'env_name', None, "A Gymnasium id; the policy's own by default.", flag_values=_FLAGS
 )
 _JSON = flags.DEFINE_string(
-    'json', None, 'Where to write; <policy_dir>/evaluation.json by default.', flag_values=_FLAGS
+    'json', None, 'Output file; <policy_dir>/evaluation.json by default.', flag_values=_FLAGS
 )
 _VIDEO = flags.DEFINE_string(
-    'video', None, 'Also record the first episode of one environment, as a GIF.', flag_values=_FLAGS
+    'video', None, 'Also record one episode to this GIF file.', flag_values=_FLAGS
 )
 
-_MAX_ENVS = 100
-_FPS, _ATARI_FPS = 30, 15  # a game's agent acts 15 times a second
+_FPS, _ATARI_FPS = 30, 15  # Atari agents act 15 times a second
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the driver; returns its exit code."""
+    """Runs the program; returns its exit code."""
     return cli.run(_main, __doc__, _FLAGS, argv)
 
 
 def _main() -> None:
     if not _POLICY_DIR.value:
-        raise cli.UserError('--policy_dir is missing: which policy shall play?')
+        raise UserError('--policy_dir is missing: name the directory of an exported policy')
     if _EPISODES.value < 1:
-        raise cli.UserError(f'--episodes={_EPISODES.value}: at least 1 is needed')
+        raise UserError(f'--episodes={_EPISODES.value}: must be at least 1')
     if not 0.0 <= _EPSILON.value <= 1.0:
-        raise cli.UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
+        raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
     if _VIDEO.value and not _VIDEO.value.endswith('.gif'):
-        raise cli.UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
+        raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
     json_path = pathlib.Path(_JSON.value or pathlib.Path(_POLICY_DIR.value) / 'evaluation.json')
     for path in (json_path, pathlib.Path(_VIDEO.value or json_path)):
         if not path.parent.is_dir() and path.parent != pathlib.Path(_POLICY_DIR.value):
-            raise cli.UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
+            raise UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
 
-    from envs import suite
-    from pipelines import export, rollout, run_dir
+    from envs.task import Task
+    from pipelines.loops import evaluation
+    from pipelines.runs.export import LoadedPolicy
 
-    policy = export.LoadedPolicy(_POLICY_DIR.value)
-    env_name = _ENV_NAME.value or policy.card['env_name']
-    num_envs = min(_EPISODES.value, _MAX_ENVS)
-    options = policy.card.get('env_options')
-    env = suite.load(env_name, num_envs, training_wrappers=(), options=options)
-    policy.check_fits(env)
-    evaluator = rollout.Evaluator(
-        env,
-        policy.action,
-        policy.get_initial_state(num_envs),
-        _EPSILON.value,
-        policy.card.get('gamma'),
-    )
+    policy = LoadedPolicy(_POLICY_DIR.value)
+    card = policy.card | ({'env_name': _ENV_NAME.value} if _ENV_NAME.value else {})
+    task = Task.from_card(card)
+    envs = task.evaluation_envs(min(_EPISODES.value, evaluation.MAX_ENVS))
+    policy.check_fits(envs)
+    evaluator = evaluation.Evaluator(envs, policy, _EPSILON.value, policy.card.get('gamma'))
     returns = evaluator(_EPISODES.value, _SEED.value)
     values = evaluator.overestimation
-
     report = {
         'policy_dir': _POLICY_DIR.value,
-        'env_name': env_name,
+        'env_name': task.env_name,
         'episodes': _EPISODES.value,
         'seed': _SEED.value,
         'epsilon': _EPSILON.value,
@@ -94,36 +94,37 @@ def _main() -> None:
         'returns': returns.tolist(),
     }
     try:
-        run_dir.write_json(json_path, report)
+        files.write_json(json_path, report)
     except OSError as e:
-        raise cli.UserError(f"'{json_path}' cannot be written: {e.strerror}; use --json") from e
+        raise UserError(f"'{json_path}' cannot be written: {e.strerror}; use --json") from e
     low, high = report['mean_interval_95']
     print(
-        f'{env_name}, {len(returns)} episodes: mean {report["mean"]:.2f} '
+        f'{task.env_name}, {len(returns)} episodes: mean {report["mean"]:.2f} '
         f'(95 % interval {low:.2f} to {high:.2f}), median {report["median"]:.2f}, '
         f'min {report["min"]:.2f}, max {report["max"]:.2f}\nevery return is in {json_path}'
     )
     if values:
-        print(f'discounted, the policy expected {values.in_words()}')
+        print(f'discounted return: expected {values.in_words()}')
     if _VIDEO.value:
-        _film(policy, env_name, options, pathlib.Path(_VIDEO.value))
+        _film(policy, task, pathlib.Path(_VIDEO.value))
 
 
-def _film(policy, env_name: str, options: dict | None, path: pathlib.Path):
-    from pipelines import video
+def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:
+    from pipelines.runs import video
 
-    recorder = video.Recorder(
-        env_name, options, policy.outputs, policy.get_initial_state(1), _EPSILON.value
-    )
+    recorder = video.Recorder(task, policy, _EPSILON.value)
     try:
-        frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if options else _FPS)
+        frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if task.atari else _FPS)
     except OSError as e:
-        raise cli.UserError(f"--video='{path}' cannot be written: {e.strerror}") from e
+        raise UserError(f"--video='{path}' cannot be written: {e.strerror}") from e
     print(f'{frames} frames are in {path}')
 
 
-def statistics(returns) -> dict:
-    """Mean, its bootstrap 95 % interval (percentiles of 10 000 resamples), median, extremes."""
+def statistics(returns: np.ndarray) -> dict:
+    """Mean, its 95 % bootstrap interval, median and extremes of returns [N].
+
+    The interval is the percentile bootstrap's, from 10 000 resamples.
+    """
     import numpy as np
     from scipy import stats
 

@@ -1,28 +1,13 @@
 """Does it learn? Environment to replay to compiled loops, on problems whose optimum is known."""
 
-import functools
-
 import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_agents.specs import tensor_spec
 
-from agents import (
-    actor_critic_network,
-    categorical_q,
-    ddqn,
-    munchausen,
-    prioritisation,
-    q_network,
-    reinforce,
-    schedules,
-    torsos,
-)
-from envs import linear_quadratic, suite
-from pipelines import episode_loops, loops, rollout
-from pipelines.episode_queue import EpisodeQueue
-from pipelines.replay import Replay
+from envs import linear_quadratic
+from pipelines import assembly, gin_config
+from pipelines.settings import DdqnSettings, ReinforceSettings
 
 GAMMA = 0.9
 LENGTH = 6
@@ -81,59 +66,60 @@ def corridor_q_star():
     return q
 
 
-def train(
-    tmp_path, env_name, *, n=1, dueling=False, noisy=False, network_class=None,
-    agent_class=ddqn.QLearningAgent, epsilon=1.0, turns=80, per_item=16, alpha=None, **agent,
-):  # fmt: skip
+def decaying(initial, final, steps):
+    """Bindings of a learning rate that falls on a line."""
+    return [
+        'adam.learning_rate = @learning_rate/LinearSchedule()',
+        f'learning_rate/LinearSchedule.initial = {initial}',
+        f'learning_rate/LinearSchedule.final = {final}',
+        f'learning_rate/LinearSchedule.decay_steps = {steps}',
+    ]
+
+
+def train(tmp_path, env_name, bindings=(), *, turns=80, per_item=16, epsilon=1.0, **settings):
     """Trains for `turns` turns of 64 train steps; returns the agent."""
-    tf.keras.utils.set_random_seed(0)
-    env = suite.load(env_name, 8)
-    time_step_spec = tensor_spec.from_spec(env.time_step_spec())
-    action_spec = tensor_spec.from_spec(env.action_spec())
-    cls = network_class or (q_network.DuelingQNetwork if dueling else q_network.PlainQNetwork)
-    network = cls(
-        time_step_spec.observation,
-        action_spec,
-        torso=lambda spec, dtype: torsos.mlp_torso(spec, dtype, units=(32,)),
-        noisy=noisy,
+    gin_config.parse(
+        None,
+        [
+            'mlp_torso.units = (32,)',
+            f'QLearningAgent.epsilon = {epsilon}',
+            'Replay.capacity_transitions = 5_000',
+            f'Replay.transitions_per_item = {per_item}',
+            f'Replay.rows_per_chunk = {per_item}',
+            *decaying(3e-3, 1e-4, 64 * turns),
+            *bindings,
+        ],
     )
-    env_steps = tf.Variable(0, dtype=tf.int64)
-    learner_agent = agent_class(
-        time_step_spec,
-        action_spec,
-        network,
-        schedules.adam(schedules.LinearSchedule(3e-3, 1e-4, 64 * turns)),
-        env_steps,
-        epsilon=epsilon, **agent,
+    settings = {'dueling': False} | settings
+    parts = assembly.assemble_ddqn(
+        DdqnSettings(
+            env_name=env_name, num_envs=8, gamma=GAMMA, batch_size=32,
+            max_train_steps_per_turn=64, **settings,
+        ),
+        seed=0,
+        replay_dir=tmp_path / 'replay',
     )  # fmt: skip
-    learner_agent.initialize()
-    priorities = alpha and prioritisation.Prioritisation(env_steps, alpha=alpha, beta=1.0)
-    with Replay(
-        learner_agent.collect_data_spec, 8, 0, n, 64 * 32, tmp_path / 'log', alpha,
-        capacity_transitions=5_000, transitions_per_item=per_item, rows_per_chunk=per_item,
-    ) as replay:  # fmt: skip
-        statistics = rollout.EpisodeStatistics(8)
-        policy = learner_agent.collect_policy
-        collector = loops.Collector(env, policy, replay, statistics, env_steps)
-        learner = loops.Learner(
-            learner_agent, replay, n=n, gamma=GAMMA, batch_size=32, max_train_steps=64,
-            num_frames=None, fuse=True, prioritisation=priorities,
-        )  # fmt: skip
-        collector.reset(seed=0)
-        collector.run(60)
+    with parts.replay:
+        parts.collector.reset(seed=0)
+        parts.collector.run(60)
         for _ in range(turns):
-            collector.run(8)
-            learner.train(64)
-    return learner_agent
+            parts.collector.run(parts.ratio.vector_steps)
+            parts.learner.train(64)
+    return parts.agent
 
 
+HUBER, MSE = "QLearningAgent.loss = 'huber'", "QLearningAgent.loss = 'mse'"
+EVERY_50 = 'QLearningAgent.target_update_period_train_steps = 50'
 SWITCHES = [
-    dict(double=True, target='hard', target_update_period_train_steps=50, loss='huber'),
-    dict(double=False, target='hard', target_update_period_train_steps=50, loss='mse'),
-    dict(double=True, target='soft', tau=0.05, loss='mse', dueling=True),
-    dict(double=False, target='none', loss='huber', per_item=1),
-    dict(double=True, target='hard', target_update_period_train_steps=50, loss='huber', alpha=0.6),
-]
+    dict(double=True, target='hard', bindings=[EVERY_50, HUBER]),
+    dict(double=False, target='hard', bindings=[EVERY_50, MSE]),
+    dict(double=True, target='soft', bindings=['QLearningAgent.tau = 0.05', MSE], dueling=True),
+    dict(double=False, target='none', bindings=[HUBER], per_item=1),
+    dict(
+        double=True, target='hard', prioritised=True,
+        bindings=[EVERY_50, HUBER, 'Prioritisation.alpha = 0.6', 'Prioritisation.beta = 1.0'],
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -148,9 +134,14 @@ def test_q_values_reach_q_star_on_the_corridor(tmp_path, switches):
 @pytest.mark.slow
 def test_three_step_returns_find_the_best_way_out(tmp_path):
     """They depend on the behaviour, so that it is the greedy policy that must be right."""
+    schedule = [
+        'epsilon/LinearSchedule.initial = 1.0',
+        'epsilon/LinearSchedule.final = 0.1',
+        'epsilon/LinearSchedule.decay_steps = 2_000',
+    ]
     agent = train(
-        tmp_path, 'Corridor-v0', n=3, epsilon=schedules.LinearSchedule(1.0, 0.1, 2_000),
-        turns=120, dueling=True, double=True, target='hard', target_update_period_train_steps=50,
+        tmp_path, 'Corridor-v0', [EVERY_50, *schedule], n_step=3, turns=120, dueling=True,
+        epsilon='@epsilon/LinearSchedule()',
     )  # fmt: skip
     q_values, _ = agent.q_network(tf.range(LENGTH, dtype=tf.int64))
     np.testing.assert_array_equal(np.argmax(q_values, axis=1), np.argmax(corridor_q_star(), axis=1))
@@ -158,12 +149,12 @@ def test_three_step_returns_find_the_best_way_out(tmp_path):
 
 HEADS = {
     'c51': dict(
-        agent_class=categorical_q.CategoricalQLearningAgent, double=True,
-        network_class=functools.partial(q_network.C51Network, v_min=0.0, v_max=1.0),
+        distribution='categorical',
+        bindings=[EVERY_50, 'C51Network.v_min = 0.0', 'C51Network.v_max = 1.0'],
     ),
-    'munchausen': dict(agent_class=munchausen.MunchausenQLearningAgent, double=False),
-    'noisy': dict(noisy=True, epsilon=0.0, double=True, dueling=True),
-}  # fmt: skip
+    'munchausen': dict(munchausen=True, double=False, bindings=[EVERY_50]),
+    'noisy': dict(noisy=True, epsilon=0.0, dueling=True, bindings=[EVERY_50]),
+}
 
 
 @pytest.mark.slow
@@ -171,9 +162,7 @@ HEADS = {
 def test_each_head_finds_the_best_way_out_of_the_corridor(tmp_path, head):
     """Noise alone explores for the noisy one; the values are Q* but for Munchausen DQN, which
     lowers what its policy would not do."""
-    agent = train(
-        tmp_path, 'Corridor-v0', target='hard', target_update_period_train_steps=50, **HEADS[head]
-    )
+    agent = train(tmp_path, 'Corridor-v0', **HEADS[head])
     q_values, _ = agent.q_network(tf.range(LENGTH, dtype=tf.int64))
     q_star = corridor_q_star()
     np.testing.assert_array_equal(np.argmax(q_values, axis=1), np.argmax(q_star, axis=1))
@@ -185,14 +174,14 @@ def test_each_head_finds_the_best_way_out_of_the_corridor(tmp_path, head):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('n', [1, 3])
-def test_museum_11_a_time_limit_does_not_end_the_world(tmp_path, n):
+def test_a_time_limit_does_not_end_the_world(tmp_path, n):
     """Always action 1 is worth 1 / (1 - gamma) = 10; cut after 4 steps it would be 3.4 at most.
 
     For n = 3 the behaviour is nearly greedy: the value of its own actions is what is learnt.
     """
     agent = train(
-        tmp_path, 'Forever-v0', n=n, epsilon=1.0 if n == 1 else 0.02, turns=150,
-        double=True, target='hard', target_update_period_train_steps=25,
+        tmp_path, 'Forever-v0', ['QLearningAgent.target_update_period_train_steps = 25'],
+        n_step=n, epsilon=1.0 if n == 1 else 0.02, turns=150,
     )  # fmt: skip
     q_values, _ = agent.q_network(tf.ones([1, 1]))
     np.testing.assert_allclose(q_values[0, 1], 10.0, atol=0.6)
@@ -200,37 +189,25 @@ def test_museum_11_a_time_limit_does_not_end_the_world(tmp_path, n):
         np.testing.assert_allclose(q_values[0, 0], 9.0, atol=0.6)
 
 
-def reinforce_agent(env_name, num_updates, *, num_envs, baseline, gamma, learning_rate, **network):
+def reinforce_agent(env_name, num_updates, bindings=(), *, learning_rate, **settings):
     """REINFORCE after `num_updates` batches of one episode per environment."""
-    tf.keras.utils.set_random_seed(0)
-    env = suite.load(env_name, num_envs)
-    time_step_spec = tensor_spec.from_spec(env.time_step_spec())
-    action_spec = tensor_spec.from_spec(env.action_spec())
-    actor_network, distribution = actor_critic_network.make_actor_critic_network(
-        time_step_spec.observation,
-        action_spec,
-        baseline == 'value',
-        torso=lambda spec, dtype: torsos.mlp_torso(spec, dtype, units=()),
-        **network,
+    standardise = settings['baseline'] == 'value'
+    gin_config.parse(
+        None,
+        [
+            'mlp_torso.units = ()',
+            f'PolicyGradientAgent.standardise_advantages = {standardise}',
+            *decaying(learning_rate, learning_rate / 100, num_updates),
+            *bindings,
+        ],
     )
-    agent = reinforce.PolicyGradientAgent(
-        time_step_spec, action_spec, actor_network, distribution,
-        schedules.adam(schedules.LinearSchedule(learning_rate, learning_rate / 100, num_updates)),
-        baseline=baseline, gamma=gamma, standardise_advantages=baseline == 'value',
-    )  # fmt: skip
-    agent.initialize()
-    queue = EpisodeQueue(agent.collect_data_spec, num_envs)
-    env_steps = tf.Variable(0, dtype=tf.int64)
-    collector = episode_loops.EpisodeCollector(
-        env, agent.collect_policy, queue, rollout.EpisodeStatistics(num_envs), env_steps
-    )
-    with queue:
-        learner = episode_loops.EpisodeLearner(agent, queue)
-        env.seed(0)
+    parts = assembly.assemble_reinforce(ReinforceSettings(env_name=env_name, **settings), seed=0)
+    with parts.queue:
+        parts.envs.seed(0)
         for _ in range(num_updates):
-            collector.run()
-            learner.train()
-    return agent
+            parts.collector.run()
+            parts.learner.train()
+    return parts.training.agent
 
 
 @pytest.mark.slow
@@ -248,10 +225,21 @@ def test_reinforce_finds_the_best_way_out_of_the_corridor(baseline):
 def test_reinforce_finds_the_gain_of_the_regulator():
     """Within a tenth of the analytic one after 300 updates; the config trains 1 500."""
     agent = reinforce_agent(
-        'LinearQuadratic-v0', 300, num_envs=32, baseline='value', gamma=0.95, learning_rate=0.02,
-        policy='gaussian', free_sigma=True, initial_sigma=0.5, min_sigma=0.05,
-        initial_policy_scale=0.01, value_units=(64, 64),
-    )  # fmt: skip
+        'LinearQuadratic-v0',
+        300,
+        [
+            "make_actor_critic_network.policy = 'gaussian'",
+            'make_actor_critic_network.free_sigma = True',
+            'make_actor_critic_network.initial_sigma = 0.5',
+            'make_actor_critic_network.min_sigma = 0.05',
+            'make_actor_critic_network.initial_policy_scale = 0.01',
+            'make_actor_critic_network.value_units = (64, 64)',
+        ],
+        num_envs=32,
+        baseline='value',
+        gamma=0.95,
+        learning_rate=0.02,
+    )
     outputs, _ = agent.actor_network(tf.constant([[-1.0], [1.0]]))
     gain = float(outputs['mu'][0, 0] - outputs['mu'][1, 0]) / 2
     assert abs(gain / linear_quadratic.solve(0.95).gain - 1) < 0.1

@@ -29,7 +29,7 @@ def test_two_heads_share_a_torso():
 
 
 @pytest.mark.parametrize('free_sigma', [False, True])
-def test_sigma_starts_where_it_is_told_and_has_a_floor(free_sigma):
+def test_sigma_starts_at_its_initial_value_and_has_a_floor(free_sigma):
     network, _ = make(BOUNDED, free_sigma=free_sigma, initial_sigma=0.5, min_sigma=0.1)
     outputs, _ = network(tf.zeros([4, 3]))  # zero features: biases alone
     np.testing.assert_allclose(outputs['sigma'], np.full((4, 2), 0.5), rtol=1e-5)

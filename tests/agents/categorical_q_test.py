@@ -1,4 +1,4 @@
-"""C51's projection and loss by hand, and beside TF-Agents' own."""
+"""C51's projection and loss by hand, and compared with TF-Agents'."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from tf_agents.agents.categorical_dqn import categorical_dqn_agent
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
-from agents import categorical_q, q_network, schedules
-from tests.agents import ddqn_test
+from agents import categorical_q, errors, q_network, schedules
+from tests.agents.fakes import ACTION, OBSERVATION, TIME_STEP, transition
 
 SUPPORT = np.array([0.0, 1.0, 2.0], np.float32)
+BOX = tensor_spec.BoundedTensorSpec([3], tf.float32, -1.0, 1.0)
 
 
 def project(probabilities, returns, support=SUPPORT):
@@ -84,13 +86,13 @@ class TableCategoricalNetwork(network.Network):
         copy.create_variables()
         return copy
 
-    def outputs(self, observation, training=False):
+    def outputs(self, observation, step_type=None, network_state=(), training=False):
         logits = tf.gather(self.table, observation)
         q_values = tf.reduce_sum(tf.nn.softmax(logits) * SUPPORT, axis=-1)
-        return {'q_values': q_values, 'logits': logits}
+        return {'q_values': q_values, 'logits': logits}, network_state
 
     def call(self, observation, step_type=None, network_state=(), training=False):
-        return self.outputs(observation)['q_values'], network_state
+        return self.outputs(observation)[0]['q_values'], network_state
 
 
 # [state][action]: the probabilities of the atoms. At s' the online network prefers action 1
@@ -101,9 +103,9 @@ TARGET = [[[0.2, 0.2, 0.6], [0.4, 0.4, 0.2]], [[0.3, 0.2, 0.5], [0.5, 0.3, 0.2]]
 
 def make(double=True, learning_rate=0.1, target='hard', **kwargs):
     agent = categorical_q.CategoricalQLearningAgent(
-        ddqn_test.TIME_STEP,
-        ddqn_test.ACTION,
-        TableCategoricalNetwork(ddqn_test.OBSERVATION, np.log(ONLINE)),
+        TIME_STEP,
+        ACTION,
+        TableCategoricalNetwork(OBSERVATION, np.log(ONLINE)),
         tf.keras.optimizers.legacy.SGD(learning_rate),
         tf.Variable(0, dtype=tf.int64),
         double=double,
@@ -129,13 +131,13 @@ def make(double=True, learning_rate=0.1, target='hard', **kwargs):
     ],
 )
 def test_targets_by_hand(switches, reward, discount, expected):
-    experience = ddqn_test.transition(reward=(reward,), discount=(discount,))
+    experience = transition(reward=(reward,), discount=(discount,))
     np.testing.assert_allclose(make(**switches).targets(experience), [expected], atol=1e-5)
 
 
 def test_the_loss_is_the_cross_entropy_and_weights_scale_its_rows():
     agent = make()
-    experience = ddqn_test.transition(action=(1, 0), reward=(0.5, 1.0), discount=(0.5, 0.0))
+    experience = transition(action=(1, 0), reward=(0.5, 1.0), discount=(0.5, 0.0))
     info = agent.loss(experience)
     target = np.array([0.25, 0.65, 0.1])
     rows = np.array([-np.sum(target * np.log([0.5, 0.25, 0.25])), -np.log(0.25)])
@@ -152,7 +154,7 @@ def test_the_loss_is_the_cross_entropy_and_weights_scale_its_rows():
 def test_a_train_step_moves_the_logits_by_target_minus_prediction():
     """The gradient of the cross-entropy by the logits is p - m, and none reaches the target."""
     agent = make(learning_rate=1.0)
-    agent.train(ddqn_test.transition(reward=(0.5,), discount=(0.5,)))
+    agent.train(transition(reward=(0.5,), discount=(0.5,)))
     moved = agent.q_network.table.numpy() - np.log(ONLINE)
     np.testing.assert_allclose(moved[0, 1], [0.25 - 0.5, 0.65 - 0.25, 0.1 - 0.25], atol=1e-5)
     moved[0, 1] = 0.0
@@ -163,30 +165,73 @@ def test_a_train_step_moves_the_logits_by_target_minus_prediction():
 @pytest.mark.parametrize('dtype_policy', ['float32', 'mixed_bfloat16'])
 def test_xla_computes_the_same_train_step(dtype_policy):
     """From the same weights, fused and not: the same loss and priorities."""
-    spec = tensor_spec.BoundedTensorSpec([3], tf.float32, -1.0, 1.0)
-    time_step_spec = ddqn_test.ts.time_step_spec(spec)
+    settings_ = q_network.NetworkSettings(hidden_units=(8,), dtype_policy=dtype_policy)
+    observation = tf.constant([[0.1, -0.2, 0.3], [0.5, 0.0, -0.5]])
+    experience = transition((0, 1), (1.0, 2.0), (0.9, 0.9), observation)
     trained = []
     for jit_compile in (False, True):
         tf.keras.utils.set_random_seed(0)
         agent = categorical_q.CategoricalQLearningAgent(
-            time_step_spec,
-            ddqn_test.ACTION,
-            q_network.C51Network(
-                spec, ddqn_test.ACTION, dtype_policy=dtype_policy, hidden_units=(8,), dueling=True
-            ),
+            ts.time_step_spec(BOX),
+            ACTION,
+            categorical_q.C51Network(BOX, ACTION, settings_, dueling=True),
             schedules.adam(1e-3),
             tf.Variable(0, dtype=tf.int64),
             double=True,
             target='hard',
         )
         agent.initialize()
-        experience = ddqn_test.transition(action=(0, 1), reward=(1.0, 2.0), discount=(0.9, 0.9))
-        observations = tf.constant([[0.1, -0.2, 0.3], [0.5, 0.0, -0.5]])
-        experience = experience._replace(
-            time_step=experience.time_step._replace(observation=observations),
-            next_time_step=experience.next_time_step._replace(observation=-observations),
-        )
         info = tf.function(agent.train, autograph=False, jit_compile=jit_compile)(experience)
         assert np.isfinite(info.loss)
         trained.append([float(info.loss), *info.extra.td_error.numpy()])
     np.testing.assert_allclose(*trained, rtol=1e-4 if dtype_policy == 'float32' else 0.02)
+
+
+def make_network(**kwargs):
+    network = categorical_q.C51Network(
+        BOX, tensor_spec.BoundedTensorSpec([], tf.int64, 0, 2), **kwargs
+    )
+    network.create_variables()
+    return network
+
+
+def with_logits(dueling, value_logits, advantage_logits):
+    """A network of 3 actions and the atoms 0, 1, 2 with these logits, whatever it sees."""
+    network = make_network(dueling=dueling, v_min=0.0, v_max=2.0, num_atoms=3)
+    for weight in network.variables:
+        weight.assign(tf.zeros_like(weight))
+    network._advantage_stream.layers[-1].bias.assign(np.ravel(advantage_logits))
+    if dueling:
+        network._value_stream.layers[-1].bias.assign(value_logits)
+    return network
+
+
+def test_categorical_q_values_are_the_means_of_distributions():
+    """Half, a quarter, a quarter on the atoms 0, 1, 2 is 0.75 in the mean."""
+    probabilities = [[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.1, 0.8]]
+    network = with_logits(False, None, np.log(probabilities))
+    q_values, _ = network(tf.zeros([2, 3]))
+    np.testing.assert_allclose(q_values, [[0.75, 1.0, 1.7]] * 2, rtol=1e-5)
+    outputs, _ = network.outputs(tf.zeros([1, 3]))
+    np.testing.assert_allclose(tf.nn.softmax(outputs['logits'])[0], probabilities, rtol=1e-5)
+
+
+def test_dueling_logits_are_aggregated_atom_by_atom():
+    network = with_logits(True, [10, 20, 30], [[1, 0, 0], [2, 0, 3], [3, 0, 0]])
+    outputs, _ = network.outputs(tf.zeros([1, 3]))
+    np.testing.assert_allclose(outputs['logits'], [[[9, 20, 29], [10, 20, 32], [11, 20, 29]]])
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(v_min=1.0, v_max=1.0), 'v_max = 1.0'),
+        (dict(v_max=float('inf')), 'v_max = inf'),
+        (dict(num_atoms=1), 'num_atoms = 1'),
+        (dict(num_atoms=51.0), 'num_atoms = 51.0'),
+        (dict(num_atoms=True), 'num_atoms = True'),
+    ],
+)
+def test_impossible_atoms_are_refused(kwargs, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        make_network(**kwargs)

@@ -5,24 +5,16 @@ import pytest
 import tensorflow as tf
 
 from agents import errors, munchausen
-from tests.agents import ddqn_test
+from tests.agents.fakes import ONLINE, table_q_agent, transition
 
 TARGET = ((1.0, 1.2), (2.0, 1.5))
 
 
 def make(target_table=TARGET, **kwargs):
-    agent = munchausen.MunchausenQLearningAgent(
-        ddqn_test.TIME_STEP,
-        ddqn_test.ACTION,
-        ddqn_test.TableQNetwork(ddqn_test.OBSERVATION, ddqn_test.ACTION, ddqn_test.ONLINE),
-        tf.keras.optimizers.legacy.SGD(0.1),
-        tf.Variable(0, dtype=tf.int64),
-        **{'double': False, 'target': 'hard', 'loss': 'mse'} | kwargs,
+    kwargs = {'double': False} | kwargs
+    return table_q_agent(
+        target_table=target_table, agent_class=munchausen.MunchausenQLearningAgent, **kwargs
     )
-    agent.initialize()
-    if target_table is not None:
-        agent.target_q_network.table.assign(target_table)
-    return agent
 
 
 def by_hand(q, next_q, action, alpha, tau, floor, reward=1.0, discount=0.9):
@@ -38,14 +30,14 @@ def by_hand(q, next_q, action, alpha, tau, floor, reward=1.0, discount=0.9):
 def test_targets_are_the_equation_of_the_paper(action, temperature):
     agent = make(alpha=0.7, temperature=temperature)
     expected = by_hand(*TARGET, action, alpha=0.7, tau=temperature, floor=-1.0)
-    targets = agent.targets(ddqn_test.transition(action=(action,)))
+    targets = agent.targets(transition(action=(action,)))
     np.testing.assert_allclose(targets, [expected], rtol=1e-6)
 
 
 def test_a_target_in_round_numbers():
     """tau 1, q(s) = (0, log 3): pi = (1/4, 3/4). q(s') = (0, 0): the soft value is log 2."""
     agent = make(((0.0, np.log(3.0)), (0.0, 0.0)), alpha=0.5, temperature=1.0)
-    targets = agent.targets(ddqn_test.transition(action=(1, 0), reward=(1, 1), discount=(0.5, 0.0)))
+    targets = agent.targets(transition(action=(1, 0), reward=(1, 1), discount=(0.5, 0.0)))
     np.testing.assert_allclose(
         targets, [1 + 0.5 * np.log(0.75) + 0.5 * np.log(2), 1 - 0.5], rtol=1e-6
     )  # log(1/4) is -1.39, clipped to -1
@@ -53,30 +45,30 @@ def test_a_target_in_round_numbers():
 
 def test_as_the_temperature_vanishes_the_action_of_theta_minus_has_the_target_of_dqn():
     """and the other one is worse by alpha times what theta- holds it to be worse by."""
-    agent, dqn = make(temperature=1e-6), ddqn_test.make(target_table=TARGET, double=False)
-    best = ddqn_test.transition(action=(1,))
+    agent, dqn = make(temperature=1e-6), table_q_agent(target_table=TARGET, double=False)
+    best = transition(action=(1,))
     np.testing.assert_allclose(agent.targets(best), dqn.targets(best), rtol=1e-5)
-    other = ddqn_test.transition(action=(0,))
+    other = transition(action=(0,))
     np.testing.assert_allclose(agent.targets(other), dqn.targets(other) - 0.9 * 0.2, rtol=1e-5)
 
 
 def test_values_far_apart_stay_finite_and_the_log_policy_has_a_floor():
     agent = make(((0.0, 1e4), (-1e4, 1e4)))
-    targets = agent.targets(ddqn_test.transition(action=(0,), discount=(0.5,)))
+    targets = agent.targets(transition(action=(0,), discount=(0.5,)))
     np.testing.assert_allclose(targets, [1.0 - 0.9 + 0.5 * 1e4], rtol=1e-6)
 
 
 def test_without_a_target_network_no_gradient_flows_through_the_log_policy():
     agent = make(None, target='none', alpha=0.9, temperature=1.0)
-    y = by_hand(*ddqn_test.ONLINE, 1, alpha=0.9, tau=1.0, floor=-1.0)
-    agent.train(ddqn_test.transition())
+    y = by_hand(*ONLINE, 1, alpha=0.9, tau=1.0, floor=-1.0)
+    agent.train(transition())
     expected = [[1.0, 2.0 + 0.1 * 2 * (y - 2.0)], [3.0, 4.0]]
     np.testing.assert_allclose(agent.q_network.table, expected, rtol=1e-6)
 
 
 def test_weights_scale_the_rows():
     agent = make()
-    experience = ddqn_test.transition(action=(0, 1), reward=(1.0, 1.0), discount=(0.9, 0.9))
+    experience = transition(action=(0, 1), reward=(1.0, 1.0), discount=(0.9, 0.9))
     errors_ = agent.loss(experience).extra.td_error.numpy()
     weighted = agent.loss(experience, weights=tf.constant([2.0, 0.0]))
     np.testing.assert_allclose(weighted.loss, 2.0 * errors_[0] ** 2 / 2, rtol=1e-6)
@@ -85,7 +77,7 @@ def test_weights_scale_the_rows():
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(double=True), 'train_ddqn.double = True'),
+        (dict(double=True), '^double = True .* set double = False'),
         (dict(alpha=1.5), 'alpha = 1.5'),
         (dict(temperature=0.0), 'temperature = 0.0'),
         (dict(log_policy_floor=0.0), 'log_policy_floor = 0.0'),

@@ -1,4 +1,4 @@
-"""Noise of the right size where it is wanted, and none elsewhere."""
+"""Noise of the right size when training, and none otherwise."""
 
 import math
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
-from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
 from agents import ddqn, errors, noisy_dense, q_network, schedules
+from tests.agents.fakes import transition
 
 BOX = tensor_spec.BoundedTensorSpec([4], tf.float32, -1.0, 1.0)
 ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 2)
@@ -75,7 +75,7 @@ def test_every_draw_is_another_and_serves_the_whole_batch():
 
 
 @pytest.mark.parametrize('jit_compile', [False, True])
-def test_noise_follows_the_seed_and_goes_on_where_it_was(jit_compile):
+def test_noise_follows_the_seed_and_continues_where_it_was(jit_compile):
     """Compiled by XLA too, whose own generator would do neither."""
 
     def draws(seed, skip, count):
@@ -100,7 +100,7 @@ def test_a_negative_size_of_noise_is_refused():
 
 def make_agent(cls=q_network.DuelingQNetwork, **kwargs):
     tf.keras.utils.set_random_seed(0)
-    network = cls(BOX, ACTION, noisy=True)
+    network = cls(BOX, ACTION, q_network.NetworkSettings(hidden_units=(8,), noisy=True))
     agent = ddqn.QLearningAgent(
         ts.time_step_spec(BOX), ACTION, network, schedules.adam(), tf.Variable(0, dtype=tf.int64),
         double=True, epsilon=0.0, **kwargs,
@@ -136,8 +136,5 @@ def test_the_size_of_the_noise_is_learnt():
     agent = make_agent(target='hard')
     layer = agent.q_network._advantage_stream.layers[-1]
     before = layer.kernel_sigma.numpy()
-    step = ts.TimeStep(tf.fill([2], ts.StepType.MID), tf.zeros([2]), tf.ones([2]), OBSERVATIONS)
-    following = step._replace(reward=tf.ones([2]), observation=-OBSERVATIONS)
-    action_step = policy_step.PolicyStep(tf.constant([0, 2], tf.int64))
-    agent.train(trajectory.Transition(step, action_step, following))
+    agent.train(transition((0, 2), (1.0, 1.0), (1.0, 1.0), OBSERVATIONS))
     assert not np.allclose(layer.kernel_sigma, before)

@@ -1,12 +1,11 @@
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from agents import frame_stack_network, policies, q_network, raw_screen_policy, torsos
-from envs import atari, suite
+from envs import atari
+from envs.task import Task
 
 ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 5)
 
@@ -14,7 +13,8 @@ ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 5)
 def make(height=84, width=84, max_pool=True):
     frame = tensor_spec.BoundedTensorSpec([height, width], tf.uint8, 0, 255, 'observation')
     stack = frame_stack_network.stacked_spec(frame, 4)
-    network = q_network.DuelingQNetwork(stack, ACTION, torsos.conv_torso, (8,))
+    settings = q_network.NetworkSettings(torsos.conv_torso, hidden_units=(8,))
+    network = q_network.DuelingQNetwork(stack, ACTION, settings)
     network.create_variables()
     stacking = frame_stack_network.FrameStackNetwork(frame, network)
     frame_policy = policies.GreedyQPolicy(ts.time_step_spec(frame), ACTION, stacking)
@@ -29,13 +29,13 @@ def test_area_weights_by_hand():
     np.testing.assert_allclose(raw_screen_policy.area_weights(210, 84).sum(axis=1), 1, rtol=1e-6)
 
 
-def test_frames_are_the_environments_within_one_grey_level():
-    """500 steps of real play, machado's and the tutorial's preprocessing."""
+def test_frames_are_those_of_the_environment_within_one_grey_level():
+    """500 steps of real play, with two protocols' preprocessing."""
     for protocol in ('machado', 'tutorial'):
-        chosen = dataclasses.asdict(atari.options(protocol))
-        env = suite.load('ALE/SpaceInvaders-v5', 1, options=chosen)
-        emulator = suite.emulator('ALE/SpaceInvaders-v5', chosen)
-        _, _, to_frame = make(chosen['frame_height'], chosen['frame_width'], chosen['max_pool'])
+        chosen = atari.options(protocol)
+        task = Task('ALE/SpaceInvaders-v5', chosen)
+        env, emulator = task.evaluation_envs(1), task.emulator()
+        _, _, to_frame = make(chosen.frame_height, chosen.frame_width, chosen.max_pool)
         rng = np.random.default_rng(0)
         step, screens = env.reset(seed=3), emulator.reset(seed=3)
         pairs = [(step.observation[0], screens)]

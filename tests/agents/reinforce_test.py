@@ -5,86 +5,16 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tf_agents.networks import network
-from tf_agents.specs import tensor_spec
-from tf_agents.trajectories import time_step as ts
-from tf_agents.trajectories import trajectory
 
-from agents import action_distribution, errors, reinforce
-
-FIRST, MID, LAST = (int(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.StepType.LAST))
-OBSERVATION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 9)
-TIME_STEP = ts.time_step_spec(OBSERVATION)
-ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 1)
-
-
-class TableNetwork(network.Network):
-    """Logits and values are tables over ten states."""
-
-    def __init__(self, logits, values=None, name='Table'):
-        super().__init__(OBSERVATION, state_spec=(), name=name)
-        self.logits = tf.Variable(logits, dtype=tf.float32)
-        self.values = None if values is None else tf.Variable(values, dtype=tf.float32)
-
-    def call(self, observation, step_type=None, network_state=(), training=False):
-        outputs = {'logits': tf.gather(self.logits, observation)}
-        if self.values is not None:
-            outputs['value'] = tf.gather(self.values, observation)
-        return outputs, network_state
-
-
-def make(logits=None, values=None, learning_rate=1.0, **kwargs):
-    kwargs = {'baseline': 'none', 'gamma': 1.0} | kwargs
-    table = TableNetwork(np.zeros((10, 2)) if logits is None else logits, values)
-    agent = reinforce.PolicyGradientAgent(
-        TIME_STEP, ACTION, table, action_distribution.make('categorical', ACTION),
-        tf.keras.optimizers.legacy.SGD(learning_rate), **kwargs,
-    )  # fmt: skip
-    return agent, table
-
-
-def batch(*episodes, pad=0):
-    """Each episode: (states, actions, rewards, terminated); one more state than actions."""
-    length = max(len(states) for states, *_ in episodes) + pad
-    columns = {name: [] for name in ('step_type', 'observation', 'action', 'reward', 'discount')}
-    for states, actions, rewards, terminated in episodes:
-        steps = len(actions)
-        rows = {
-            'step_type': [FIRST] + [MID] * (steps - 1) + [LAST],
-            'observation': list(states),
-            'action': [*actions, 0],
-            'reward': [*rewards, 0.0],
-            'discount': [1.0] * (steps - 1) + [0.0 if terminated else 1.0, 1.0],
-        }
-        for name, values in rows.items():
-            columns[name].append(values + [0] * (length - len(values)))
-    action = tf.constant(columns['action'], tf.int64)
-    step_type = tf.constant(columns['step_type'], tf.int32)
-    return trajectory.Trajectory(
-        step_type=step_type,
-        observation=tf.constant(columns['observation'], tf.int64),
-        action=action,
-        policy_info=action,
-        next_step_type=step_type,
-        reward=tf.constant(columns['reward'], tf.float32),
-        discount=tf.constant(columns['discount'], tf.float32),
-    )
-
-
-def logits_gradient(agent, table, experience):
-    _, gradients = agent.gradients(experience)
-    return next(
-        tf.convert_to_tensor(g).numpy()
-        for g, v in zip(gradients, agent.actor_network.trainable_variables, strict=True)
-        if v is table.logits
-    )
+from agents import errors, reinforce
+from tests.agents.fakes import batch, logits_gradient, table_actor_agent
 
 
 def test_the_gradient_of_a_two_action_policy_is_the_formulas():
     """d log pi(a) / d logits = onehot(a) - pi; the loss is minus the sum times G."""
     logits = np.zeros((10, 2))
     logits[3] = [0.5, -0.5]
-    agent, table = make(logits, gamma=0.5, loss_per='episode')
+    agent, table = table_actor_agent(logits, gamma=0.5, loss_per='episode')
     experience = batch(([3, 4, 5], [0, 1], [2.0, 10.0], True))
     pi = np.exp(0.5) / (np.exp(0.5) + np.exp(-0.5))
     gradient = logits_gradient(agent, table, experience)
@@ -96,9 +26,9 @@ def test_the_gradient_of_a_two_action_policy_is_the_formulas():
     np.testing.assert_array_equal(gradient[5], 0.0)  # the last state chose nothing
 
 
-def test_museum_1_and_14_another_action_another_gradient():
-    """The tutorial's loss never used the action; its mended one pulled towards no action."""
-    agent, table = make(loss_per='episode')
+def test_another_action_has_another_gradient():
+    """A loss that ignores the action taken would push all actions alike."""
+    agent, table = table_actor_agent(loss_per='episode')
     for state, returns in ((0, 3.0), (1, -3.0)):
         taken = [
             logits_gradient(agent, table, batch(([state, 9], [a], [returns], True)))[state]
@@ -116,7 +46,7 @@ def to_go(experience, gamma=1.0, last_value=0.0):
     ).numpy()  # fmt: skip
 
 
-def test_returns_to_go_do_not_leak_and_a_time_limit_is_no_failure():
+def test_returns_to_go_do_not_leak_and_a_time_limit_is_not_a_failure():
     experience = batch(
         ([0, 1, 2], [0, 0], [1.0, 2.0], True),
         ([0, 1, 2, 3, 4], [0] * 4, [1.0, 1.0, 1.0, 1.0], False),
@@ -124,7 +54,7 @@ def test_returns_to_go_do_not_leak_and_a_time_limit_is_no_failure():
     )
     expected = [[1 + 0.5 * 2, 2, 0, 0, 0, 0, 0], [1.875, 1.75, 1.5, 1, 0, 0, 0]]
     np.testing.assert_allclose(to_go(experience, 0.5), expected)
-    # museum 11: with a value for the state where the time limit cut, and only there
+    # With a value for the state where the time limit cut, and only there.
     bootstrapped = to_go(experience, 0.5, last_value=100.0)
     np.testing.assert_allclose(bootstrapped[0], expected[0])
     np.testing.assert_allclose(
@@ -147,7 +77,9 @@ def episodes(draw):
 @given(episodes(), st.integers(1, 5), st.sampled_from(reinforce.BASELINES))
 def test_padding_changes_nothing(made, pad, baseline):
     values = np.linspace(-1, 1, 10) if baseline == 'value' else None
-    agent, _ = make(np.random.default_rng(0).normal(size=(10, 2)), values, baseline=baseline)
+    agent, _ = table_actor_agent(
+        np.random.default_rng(0).normal(size=(10, 2)), values, baseline=baseline
+    )
     tight, tight_gradients = agent.gradients(batch(*made))
     loose, loose_gradients = agent.gradients(batch(*made, pad=pad))
     np.testing.assert_allclose(tight.loss, loose.loss, rtol=1e-5, atol=1e-6)
@@ -156,13 +88,13 @@ def test_padding_changes_nothing(made, pad, baseline):
         np.testing.assert_allclose(*dense, rtol=1e-4, atol=1e-6)
 
 
-def test_museum_12_the_baselines_by_hand():
+def test_the_baselines_by_hand():
     experience = batch(
         ([0, 1, 2], [0, 0], [1.0, 3.0], True), ([0, 1], [1], [6.0], True), pad=3
     )  # returns-to-go: 4, 3 | 6
 
     def advantages(baseline):
-        agent, _ = make(baseline=baseline)
+        agent, _ = table_actor_agent(baseline=baseline)
         return agent.steps(experience).returns.numpy()
 
     np.testing.assert_allclose(advantages('none'), [4, 3, 6])
@@ -174,9 +106,11 @@ def test_museum_12_the_baselines_by_hand():
     )
 
 
-def test_museum_13_the_value_loss_compares_each_state_with_its_own_return():
+def test_the_value_loss_compares_each_state_with_its_own_return():
     values = np.arange(10.0)
-    agent, table = make(values=values, baseline='value', value_coefficient=1.0, learning_rate=0.0)
+    agent, table = table_actor_agent(
+        values=values, baseline='value', value_coefficient=1.0, learning_rate=0.0
+    )
     experience = batch(([3, 5, 7], [0, 0], [1.0, 2.0], True))  # returns 3, 2
     info, gradients = agent.gradients(experience)
     np.testing.assert_allclose(info.extra['value_loss'], (0 + 0.5 * 3**2) / 2)
@@ -194,7 +128,7 @@ def test_museum_13_the_value_loss_compares_each_state_with_its_own_return():
 def test_the_entropy_bonus_pulls_towards_uniform():
     logits = np.zeros((10, 2))
     logits[0] = [2.0, 0.0]
-    agent, table = make(logits, entropy_coefficient=1.0)
+    agent, table = table_actor_agent(logits, entropy_coefficient=1.0)
     gradient = logits_gradient(agent, table, batch(([0, 1], [0], [0.0], True)))
     assert gradient[0, 0] > 0 > gradient[0, 1]
 
@@ -242,7 +176,7 @@ def test_gradient_of_the_expected_return_by_finite_differences():
     table_logits = np.zeros((10, 2))
     table_logits[:2] = logits
     for kwargs in (dict(baseline='none'), dict(baseline='value', values=np.full(10, 2.0))):
-        agent, table = make(table_logits, loss_per='episode', **kwargs)
+        agent, table = table_actor_agent(table_logits, loss_per='episode', **kwargs)
         gradient_of = tf.function(agent.gradients, autograph=False)
 
         class Compiled:
@@ -258,7 +192,7 @@ def test_gradient_of_the_expected_return_by_finite_differences():
 
 
 def test_a_train_step_makes_a_rewarded_action_likelier():
-    agent, table = make()
+    agent, table = table_actor_agent()
     agent.initialize()
     agent.train(batch(([0, 1], [1], [1.0], True)))
     assert table.logits.numpy()[0, 1] > table.logits.numpy()[0, 0]
@@ -268,7 +202,7 @@ def test_a_train_step_makes_a_rewarded_action_likelier():
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(baseline='mean'), "train_reinforce.baseline = 'mean'"),
+        (dict(baseline='mean'), "^baseline = 'mean'"),
         (dict(loss_per='batch'), "PolicyGradientAgent.loss_per = 'batch'"),
         (dict(entropy_coefficient=-1.0), 'entropy_coefficient = -1.0'),
         (dict(value_coefficient=0.0), 'value_coefficient = 0.0'),
@@ -278,4 +212,4 @@ def test_a_train_step_makes_a_rewarded_action_likelier():
 )
 def test_impossible_agents_are_refused(kwargs, message):
     with pytest.raises(errors.ConfigError, match=message):
-        make(**kwargs)
+        table_actor_agent(**kwargs)

@@ -13,7 +13,7 @@ def test_linear_by_hand():
 
 
 @given(st.floats(0.1, 1.0), st.floats(0.0, 0.1), st.integers(1, 2000), st.integers(0, 2000))
-def test_museum_9_linear_epsilon_never_jumps(initial, final, decay_steps, delay_steps):
+def test_a_linear_schedule_never_jumps(initial, final, decay_steps, delay_steps):
     """Whatever the delay, one step changes it by no more than the line's slope."""
     schedule = schedules.LinearSchedule(initial, final, decay_steps, delay_steps)
     slope = (initial - final) / decay_steps

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from agents import errors, tabular
-from envs import bias_mdp, suite
+from envs import bias_mdp
 from envs.gymnasium_env import GymnasiumEnv
+from envs.task import Task
 
 GAMMA = 0.95
 
@@ -28,13 +29,13 @@ def learn(agent, state, action, reward, discount, next_state, lived=True):
 
 def test_updates_of_q_learning_by_hand():
     agent = make()
-    learn(agent, 1, 0, reward=4.0, discount=0.0, next_state=0)  # half of the way from 0 to 4
+    learn(agent, 1, 0, reward=4.0, discount=0.0, next_state=0)  # half the way from 0 to 4
     np.testing.assert_allclose(agent.q_values[0], [[0, 0], [2, 0]])
     learn(agent, 1, 1, reward=-2.0, discount=0.0, next_state=0)
     np.testing.assert_allclose(agent.q_values[0], [[0, 0], [2, -1]])
     learn(agent, 0, 1, reward=1.0, discount=0.9, next_state=1)  # half of 1 + 0.9 * max(2, -1)
     np.testing.assert_allclose(agent.q_values[0], [[0, 1.4], [2, -1]])
-    learn(agent, 0, 1, reward=1.0, discount=0.0, next_state=1)  # from 1.4 half of the way to 1
+    learn(agent, 0, 1, reward=1.0, discount=0.0, next_state=1)  # half the way from 1.4 to 1
     np.testing.assert_allclose(agent.q_values[0], [[0, 1.2], [2, -1]])
 
 
@@ -46,7 +47,7 @@ def test_one_over_n_is_the_mean_of_the_targets():
 
 
 def test_double_q_learning_chooses_with_one_table_and_values_with_the_other():
-    """Of 4 000 runs with tables known beforehand, each coin's update is one of two numbers."""
+    """In 4 000 runs with tables known beforehand, each coin's update is one of two numbers."""
     agent = make(num_runs=4_000, double=True)
     agent._tables[0, :, 1] = [3.0, 1.0]  # chooses action 0, which the other values at 5
     agent._tables[1, :, 1] = [5.0, 7.0]  # chooses action 1, which the other values at 1
@@ -73,7 +74,7 @@ def test_termination_cuts_the_bootstrap_of_both():
 
 
 @pytest.mark.parametrize('double', [False, True])
-def test_runs_learn_apart_and_some_not_at_all(double):
+def test_runs_learn_separately_and_only_those_that_lived(double):
     agent = make(num_runs=3, double=double, step_size=1.0)
     learn(agent, [0, 1, 0], [0, 1, 0], [1.0, 2.0, 3.0], 0.0, 1, lived=[True, True, False])
     share = 0.5 if double else 1.0  # one of two tables
@@ -82,7 +83,7 @@ def test_runs_learn_apart_and_some_not_at_all(double):
     np.testing.assert_allclose(agent.q_values, expected)
 
 
-def test_epsilon_is_the_share_of_random_actions_and_equals_are_chosen_alike():
+def test_epsilon_is_the_share_of_random_actions_and_equally_good_actions_are_chosen_alike():
     num_runs = 20_000
     agent = make(num_runs=num_runs, num_actions=3, epsilon=0.3)
     agent._tables[0, :, 1] = [1.0, 5.0, 5.0]
@@ -105,7 +106,7 @@ def test_impossible_settings_are_refused(kwargs, message):
 
 def play(agent, env, num_vector_steps, gamma=GAMMA):
     """Q(s, a) of every run, float [R, S, A], after so many steps."""
-    time_step = env.reset(seed=1)  # another one than the agents': they draw from like generators
+    time_step = env.reset(seed=1)  # not the agent's seed: its generator would draw the same
     for _ in range(num_vector_steps):
         state = time_step.observation.argmax(axis=1)
         action = agent.act(state)
@@ -132,7 +133,7 @@ def test_with_noise_and_steps_of_one_over_n_the_error_falls_with_play(double):
     """Such steps forget a wrong bootstrap as n^-(1 - gamma): gamma is 0.5 here, not 0.95."""
     errors_of_the_mean = []
     for num_vector_steps in (250, 4_000):
-        env = suite.load('MaximisationBias-v0', 100)
+        env = Task('MaximisationBias-v0').training_envs(100)
         agent = make(100, 6, 3, double=double, step_size=None, epsilon=1.0)
         mean = play(agent, env, num_vector_steps, gamma=0.5).mean(axis=0)
         errors_of_the_mean.append(np.abs(mean - bias_mdp.solve(0.5)).max())
@@ -141,8 +142,8 @@ def test_with_noise_and_steps_of_one_over_n_the_error_falls_with_play(double):
 
 
 def test_q_learning_overestimates_the_noisy_side_and_double_q_learning_does_not():
-    """By ten standard errors, and by not one; random play shows every action equally often."""
-    env = suite.load('MaximisationBias-v0', 1_000)
+    """By ten standard errors, and by less than one; random play tries all actions alike."""
+    env = Task('MaximisationBias-v0').training_envs(1_000)
     truth = bias_mdp.solve(GAMMA)[bias_mdp.A]
     bias = {}
     for double in (False, True):

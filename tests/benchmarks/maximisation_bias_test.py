@@ -85,9 +85,9 @@ def test_the_best_share_of_first_moves_is_what_the_best_policy_makes():
 
 def test_left_moves_are_told_by_where_they_went():
     """Left and back and right: left; then right and back and left: right; left by action 2."""
-    from envs import suite
+    from envs.task import Task
 
-    env, left = suite.load('MaximisationBias-v0', 1), bias_runs.LeftMoves(1, 5)
+    env, left = Task('MaximisationBias-v0').training_envs(1), bias_runs.LeftMoves(1, 5)
     env.reset(seed=0)
     # E A B A E F, a new episode, B A E F, a new episode, E
     for action in (0, 0, 1, 0, 2, 1, 0, 1, 0, 2, 2, 0, 2):

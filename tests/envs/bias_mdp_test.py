@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from envs import bias_mdp, suite
+from envs import bias_mdp
 from envs.bias_mdp import A, B, C, D, E, F
 from envs.gymnasium_env import GymnasiumEnv
+from envs.task import Task
 
 # (state, action): where it goes, mean reward, standard deviation
 MOVES = {
@@ -20,7 +21,7 @@ COPIES = 20_000
 
 
 def vector_steps(start, action):
-    env = suite.load('MaximisationBias-v0', COPIES)
+    env = Task('MaximisationBias-v0').evaluation_envs(COPIES)
     env.reset(seed=0)
     for way in TO[start]:
         env.step(np.full(COPIES, way))
@@ -88,7 +89,7 @@ def test_the_larger_of_two_draws_looks_better_than_either():
 
 
 def test_an_episode_ends_and_the_next_step_starts_another():
-    env = suite.load('MaximisationBias-v0', 2)
+    env = Task('MaximisationBias-v0').evaluation_envs(2)
     env.reset(seed=0)
     env.step(np.array([0, 1]))  # E, B
     after = env.step(np.array([1, 0]))  # F, back in A
@@ -115,7 +116,7 @@ def test_going_in_circles_is_cut_and_not_worth_nothing(mode):
 
 def test_the_same_seed_gives_the_same_noise_and_another_does_not():
     def rewards(seed):
-        env = suite.load('MaximisationBias-v0', 5)
+        env = Task('MaximisationBias-v0').evaluation_envs(5)
         env.reset(seed=seed)
         env.step(np.ones(5, int))
         return env.step(np.ones(5, int)).reward

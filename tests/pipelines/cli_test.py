@@ -103,22 +103,22 @@ def test_bad_flags_are_one_clear_line(tmp_path, capsys):
     ],
 )
 def test_a_full_disk_is_one_clear_line(tmp_path, capsys, monkeypatch, failure):
-    from pipelines import session
+    from pipelines.runs import session
 
     def fail(*args):
         raise failure
 
-    monkeypatch.setattr(session.Session, 'train', fail)
+    monkeypatch.setattr(session.Session, 'start', fail)
     error = fails(capsys, train_ddqn, f'--root_dir={tmp_path}')
     assert 'No space left on device; make room and run the same command' in error
 
 
 def test_a_bug_is_no_users_error(tmp_path, monkeypatch):
-    from pipelines import session
+    from pipelines.runs import session
 
     def fail(*args):
         raise ValueError('a bug')
 
-    monkeypatch.setattr(session.Session, 'train', fail)
+    monkeypatch.setattr(session.Session, 'start', fail)
     with pytest.raises(ValueError, match='a bug'):
         train_ddqn.main(['driver', f'--root_dir={tmp_path}'])

@@ -6,14 +6,17 @@ import pytest
 from PIL import Image
 
 from pipelines import evaluate
-from tests.pipelines.export_test import export_random_policy
+from pipelines.runs import export
+from tests.pipelines.random_policies import random_export
 
 
 @pytest.fixture(scope='module')
 def policy_dir(tmp_path_factory):
-    directory = tmp_path_factory.mktemp('run') / 'policy'
-    export_random_policy(directory)
-    return directory
+    root = tmp_path_factory.mktemp('run')
+    exports = {'policy': random_export()}
+    with export.proven_exports(root, exports, {'env_name': 'CartPole-v1'}):
+        pass
+    return root / 'policy'
 
 
 def run(policy_dir, *flags):

@@ -1,6 +1,6 @@
 """The pixel pipeline from screen to proven policies, small, with everything real."""
 
-import csv
+import functools
 import json
 import pathlib
 import signal
@@ -13,30 +13,39 @@ import tensorflow as tf
 from PIL import Image
 from tf_agents.trajectories import time_step as ts
 
-from envs import suite
-from pipelines import evaluate, export, train_ddqn
+from envs.task import Task
+from pipelines import evaluate, train_ddqn
+from pipelines.runs import export
+from tests.pipelines.whole_runs import RunsOfOneProof, command, is_proven, progress, read_json
 
 SMALL = {
-    'train_ddqn.num_env_steps': 1_600,
+    'train_ddqn.num_env_steps': 1_200,
     'train_ddqn.num_envs': 4,
     'train_ddqn.min_replay_transitions': 400,
     'train_ddqn.num_eval_episodes': 2,
     'train_ddqn.num_selection_episodes': 2,
-    'train_ddqn.eval_interval_env_steps': 1_600,
+    'train_ddqn.eval_interval_env_steps': 1_200,
     'train_ddqn.checkpoint_interval_env_steps': 400,
     'train_ddqn.log_interval_env_steps': 200,
-    'train_ddqn.video_interval_episodes': 1,
+    'train_ddqn.video_interval_episodes': 6,
     'train_ddqn.max_train_steps_per_turn': 16,
     'conv_torso.layers': '((8, 8, 4), (8, 4, 2))',
     'make_q_network.stream_units': '(16,)',
     'make_q_network.plain_units': '(16,)',
     'Replay.capacity_transitions': 2_000,
-    'atari.max_frames_per_episode': 800,
+    'atari.max_frames_per_episode': 400,  # 100 agent steps
+}
+SMALLER = {
+    'train_ddqn.num_env_steps': 800,
+    'train_ddqn.video_interval_episodes': None,
+    'atari.max_frames_per_episode': 200,
+    'atari.frame_height': 42,
+    'atari.frame_width': 36,
 }
 
 
-def arguments(root_dir, **bindings):
-    merged = SMALL | bindings
+def arguments(root_dir, bindings=()):
+    merged = SMALL | dict(bindings)
     return [
         'driver',
         f'--root_dir={root_dir}',
@@ -54,22 +63,21 @@ def run_dir(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_run_leaves_everything_it_promises(run_dir):
-    summary = json.loads((run_dir / 'summary.json').read_text())
+    summary = read_json(run_dir, 'summary.json')
     assert summary['frames_per_env_step'] == 4
     assert summary['train_steps_per_env_step'] == pytest.approx(0.25, abs=0.001)
     # 16 train steps may pass between the weights that act and the newest.
     assert 0 < summary['max_policy_lag_train_steps'] <= 16
     for name in ('policy', 'policy_raw'):
-        assert json.loads((run_dir / name / 'export_report.json').read_text())['proven']
+        assert is_proven(run_dir / name)
     videos = sorted(path.name for path in (run_dir / 'videos').iterdir())
     assert 'final.gif' in videos and any(name.startswith('after_') for name in videos)
     with Image.open(run_dir / 'videos' / 'final.gif') as image:
-        assert image.n_frames == 201 and image.size == (590, 420)
-    card = json.loads((run_dir / 'policy' / 'policy_card.json').read_text())
+        assert image.n_frames == 101 and image.size == (590, 420)
+    card = read_json(run_dir, 'policy/policy_card.json')
     assert card['env_options']['protocol'] == 'machado'
     assert card['action_meanings'] == ['NOOP', 'FIRE', 'RIGHT', 'LEFT', 'RIGHTFIRE', 'LEFTFIRE']
-    with open(run_dir / 'progress.csv', newline='') as f:
-        lags = {float(row['max_policy_lag_train_steps'] or 0) for row in csv.DictReader(f)}
+    lags = {float(row['max_policy_lag_train_steps'] or 0) for row in progress(run_dir)}
     assert max(lags) == summary['max_policy_lag_train_steps']
 
 
@@ -83,7 +91,7 @@ def test_an_exported_policy_is_evaluated_as_it_was_trained(run_dir, tmp_path, ca
     assert evaluate.main([*flags, '--episodes=1', f'--json={report}']) == 0
     assert len(json.loads(report.read_text())['returns']) == 1
     with Image.open(video) as image:
-        assert image.n_frames == 201  # the limit of 200 agent steps is the card's
+        assert image.n_frames == 101  # the limit of 100 agent steps is the card's
     assert evaluate.main([*flags[:1], f'--policy_dir={run_dir / "policy_raw"}']) == 2
     assert 'does not fit' in capsys.readouterr().err
 
@@ -91,10 +99,9 @@ def test_an_exported_policy_is_evaluated_as_it_was_trained(run_dir, tmp_path, ca
 @pytest.mark.slow
 def test_raw_screens_and_frames_lead_to_the_same_actions(run_dir):
     """The environment and its emulator side by side, each policy with a state of its own."""
-    card = json.loads((run_dir / 'policy' / 'policy_card.json').read_text())
-    options = card['env_options']
-    env = suite.load(card['env_name'], 1, options=options)
-    emulator = suite.emulator(card['env_name'], options)
+    card = read_json(run_dir, 'policy/policy_card.json')
+    task = Task.from_card(card)
+    env, emulator = task.evaluation_envs(1), task.emulator()
     frame_policy, raw_policy = (
         export.LoadedPolicy(str(run_dir / name)) for name in ('policy', 'policy_raw')
     )
@@ -138,35 +145,55 @@ def test_the_example_plays(run_dir):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on(tmp_path):
+def test_a_stopped_run_resumes(tmp_path, capsys):
     """SIGTERM in the middle; the second start finishes with the ratio exact."""
-    command = [sys.executable, '-m', 'pipelines.train_ddqn', *arguments(tmp_path)[1:]]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    flags = arguments(tmp_path, SMALLER | {'train_ddqn.num_env_steps': 1_600})
+    process = subprocess.Popen(command('train_ddqn', *flags[1:]), stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if ' env steps: ' in line and ', loss -' not in line:
             process.send_signal(signal.SIGTERM)
             break
     assert 'stopped at' in process.stdout.read() and process.wait() == 0
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and 'going on from' in done.stdout, done.stderr
-    summary = json.loads((tmp_path / 'summary.json').read_text())
-    assert summary['train_steps_per_env_step'] == pytest.approx(0.25, abs=0.001)
+    assert train_ddqn.main(flags) == 0
+    assert 'resuming from' in capsys.readouterr().out
+    ratio = read_json(tmp_path, 'summary.json')['train_steps_per_env_step']
+    assert ratio == pytest.approx(0.25, abs=0.001)
+
+
+OTHERS = {
+    'Breakout': {'train_ddqn.env_name': "'ALE/Breakout-v5'"},
+    'Pong without dueling': {'train_ddqn.env_name': "'ALE/Pong-v5'", 'train_ddqn.dueling': False},
+    'the tutorial protocol in float32': {
+        'atari.protocol': "'tutorial'",
+        'make_q_network.compute_dtype': "'float32'",
+    },
+    'single steps in single items, in turns': {
+        'train_ddqn.overlap': False,
+        'train_ddqn.n_step': 1,
+        'Replay.transitions_per_item': 1,
+    },
+    'prioritised': {'train_ddqn.prioritised': True},
+}
+
+
+@pytest.fixture(scope='module')
+def others(tmp_path_factory):
+    """A smaller run for each."""
+
+    def of(bindings, root):
+        return arguments(root, SMALLER | bindings)
+
+    programs = {
+        name: (train_ddqn, functools.partial(of, bindings)) for name, bindings in OTHERS.items()
+    }
+    return RunsOfOneProof(tmp_path_factory.mktemp('others'), programs)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'bindings',
-    [
-        {'train_ddqn.env_name': "'ALE/Breakout-v5'"},
-        {'train_ddqn.env_name': "'ALE/Pong-v5'", 'train_ddqn.dueling': False},
-        {'atari.protocol': "'tutorial'", 'make_q_network.compute_dtype': "'float32'"},
-        {'train_ddqn.overlap': False, 'train_ddqn.n_step': 1, 'Replay.transitions_per_item': 1},
-        {'train_ddqn.prioritised': True},
-    ],
-)
-def test_other_games_and_switches_run_by_bindings_alone(tmp_path, bindings):
-    assert train_ddqn.main(arguments(tmp_path, **bindings)) == 0
-    assert json.loads((tmp_path / 'policy_raw' / 'export_report.json').read_text())['proven']
+@pytest.mark.parametrize('name', OTHERS)
+def test_other_games_and_switches_run_by_bindings_alone(others, name):
+    others.run(name)
+    assert is_proven(others.policy(name)) and is_proven(others.policy(name, 'policy_raw'))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +212,7 @@ def test_other_games_and_switches_run_by_bindings_alone(tmp_path, bindings):
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, capsys, bindings, message):
-    assert train_ddqn.main(arguments(tmp_path, **bindings)) == 2
+    assert train_ddqn.main(arguments(tmp_path, bindings)) == 2
     error = capsys.readouterr().err
     assert error.startswith('error: ') and error.count('\n') == 1
     assert message in error

@@ -1,0 +1,284 @@
+"""An experiment file: agents x environments x seeds, and the command of each run.
+
+    program = 'train_ddqn'   # or 'train_reinforce', or a module that takes the same flags
+    gin_file = 'configs/ddqn_cartpole.gin'       # optional: the program's default otherwise
+    bindings = ['train_ddqn.num_env_steps = 20_000']   # optional: for every run
+    seeds = 10                                   # 0 to 9; or a list
+    metric = 'eval_mean'                         # optional: or 'return_mean_100'
+
+    [environments]                               # a name and its bindings
+    cartpole = ["train_ddqn.env_name = 'CartPole-v1'"]
+
+    [agents]                                     # these override the environment's
+    single = ['train_ddqn.double = False']
+    double = ['train_ddqn.double = True']
+
+`title`, `text` and `[[claims]]` (see `Claim`) are optional too. Each run is kept in
+<root_dir>/<environment>/<agent>/seed_<n>.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import pathlib
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pipelines import files
+from pipelines.errors import UserError
+
+PROGRAMS = {  # and the gin file that each reads by default
+    'train_ddqn': 'configs/ddqn_cartpole.gin',
+    'train_reinforce': 'configs/reinforce_cartpole.gin',
+}
+METRICS = {
+    'eval_mean': 'mean return of the exported policy, on seeds never used before',
+    'return_mean_100': 'mean return of the last 100 training episodes',
+}
+_KEYS = ('title', 'text', 'program', 'gin_file', 'bindings', 'seeds', 'metric', 'environments',
+         'agents', 'claims')  # fmt: skip
+_FILE_NAME = re.compile(r'[A-Za-z0-9][\w.+-]*', re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """That, from one environment to another, agent `suffers` loses score and `endures` does not."""
+
+    text: str
+    suffers: str
+    endures: str
+    from_environment: str
+    to_environment: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of an experiment, and how it is started."""
+
+    environment: str
+    agent: str
+    seed: int
+    path: pathlib.Path
+    arguments: tuple[str, ...]  # for the Python interpreter
+
+    @property
+    def cell(self) -> str:
+        """'<environment>/<agent>', which all seeds share."""
+        return f'{self.environment}/{self.agent}'
+
+    @property
+    def name(self) -> str:
+        """'<environment>/<agent>/seed_<n>'."""
+        return f'{self.cell}/seed_{self.seed}'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has left its summary."""
+        return (self.path / 'summary.json').exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What an experiment file says; see `load`."""
+
+    title: str
+    text: str
+    program: str
+    gin_file: str | None
+    bindings: tuple[str, ...]
+    seeds: tuple[int, ...]
+    metric: str
+    environments: Mapping[str, tuple[str, ...]]
+    agents: Mapping[str, tuple[str, ...]]
+    claims: tuple[Claim, ...]
+
+    def runs(self, root: pathlib.Path) -> list[Run]:
+        """All runs, the first seed of every cell before the second seed of any."""
+        module = f'pipelines.{self.program}' if self.program in PROGRAMS else self.program
+        return [
+            self._run(module, environment, agent, seed, root)
+            for seed in self.seeds
+            for environment in self.environments
+            for agent in self.agents
+        ]
+
+    def _run(self, module: str, environment: str, agent: str, seed: int, root: pathlib.Path) -> Run:
+        path = root / environment / agent / f'seed_{seed}'
+        flags = (f'--root_dir={path}', f'--seed={seed}', *self._gin_flags(environment, agent))
+        return Run(environment, agent, seed, path, ('-m', module, *flags))
+
+    def _gin_flags(self, environment: str, agent: str) -> list[str]:
+        file = [f'--gin_file={self.gin_file}'] if self.gin_file else []
+        bindings = (*self.bindings, *self.environments[environment], *self.agents[agent])
+        return file + [f'--gin_bindings={binding}' for binding in bindings]
+
+    def definitions(self) -> dict[str, list[str]]:
+        """For each cell, every line of the files that determines its runs."""
+        shared = [f"program = '{self.program}'"]
+        if gin_file := self.gin_file or PROGRAMS.get(self.program):
+            shared += _gin_lines(gin_file)
+        return {
+            f'{environment}/{agent}': [*shared, *self._gin_flags(environment, agent)]
+            for environment in self.environments
+            for agent in self.agents
+        }
+
+
+def _gin_lines(gin_file: str) -> list[str]:
+    """The bindings of a gin file and of the files it includes, without comments."""
+    path = files.existing_file(gin_file)
+    if path is None:
+        raise UserError(f"gin_file = '{gin_file}' does not exist")
+    lines = [line.split('#')[0].rstrip() for line in path.read_text().splitlines()]
+    for line in list(lines):
+        if included := re.match(r"include\s+['\"](.+)['\"]", line):
+            lines += _gin_lines(included[1])
+    return [line for line in lines if line]
+
+
+def new_cells(experiment: Experiment, root: pathlib.Path) -> set[str]:
+    """The cells that no earlier start of this experiment in `root` has checked.
+
+    Raises:
+      UserError: a cell has changed since then; its first difference is named.
+    """
+    before, now = _kept(root), experiment.definitions()
+    for cell in before.keys() & now.keys():
+        if before[cell] == now[cell]:
+            continue
+        gone = [line for line in before[cell] if line not in now[cell]]
+        come = [line for line in now[cell] if line not in before[cell]]
+        change = (
+            f"had '{gone[0]}'" if gone else f"had no '{come[0]}'" if come else 'had another order'
+        )
+        raise UserError(
+            f"--root_dir='{root}' holds a different experiment: {cell} {change}; choose another "
+            'directory'
+        )
+    return now.keys() - before.keys()
+
+
+def keep(experiment: Experiment, root: pathlib.Path) -> None:
+    """Remembers in `root` that the cells have been checked, beside those of earlier starts."""
+    files.write_json(_kept_path(root), _kept(root) | experiment.definitions())
+
+
+def _kept(root: pathlib.Path) -> dict[str, list[str]]:
+    path = _kept_path(root)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _kept_path(root: pathlib.Path) -> pathlib.Path:
+    return root / 'experiment.json'
+
+
+def load(name: str) -> Experiment:
+    """Reads and checks an experiment file: a path, or a name below pipelines/.
+
+    Raises:
+      UserError: the file does not exist, is not TOML, or has a value that does not fit.
+    """
+    path = files.existing_file(name)
+    if path is None:
+        shipped = (files.PACKAGE_DIR / 'configs' / 'experiments').glob('*.toml')
+        names = ', '.join(sorted(p.name for p in shipped))
+        raise UserError(f"--experiment='{name}' does not exist; configs/experiments/ has: {names}")
+    try:
+        table = tomllib.loads(path.read_text())
+    except ValueError as e:  # bytes that are not UTF-8, too
+        raise UserError(f"--experiment='{name}' is not valid TOML: {e}") from e
+    try:
+        return _experiment(table, path.stem)
+    except UserError as e:
+        raise UserError(f"--experiment='{name}': {e}") from e
+
+
+def _experiment(table: Mapping[str, Any], stem: str) -> Experiment:
+    """Checks the tables of a file; `stem` is the title where it gives none."""
+    for key in table:
+        if key not in _KEYS:
+            raise UserError(f"unknown key '{key}': it may have {', '.join(_KEYS)}")
+    program = table.get('program')
+    if not isinstance(program, str) or (program not in PROGRAMS and not _is_module(program)):
+        raise UserError(
+            f'program = {program!r}: must be one of {tuple(PROGRAMS)}, or a module that takes '
+            "their flags, such as 'benchmarks.museum'"
+        )
+    if table.get('metric', 'eval_mean') not in tuple(METRICS):
+        raise UserError(f'metric = {table["metric"]!r}: must be one of {tuple(METRICS)}')
+    for key in ('title', 'text', 'gin_file'):
+        if not isinstance(table.get(key, ''), str):
+            raise UserError(f'{key} = {table[key]!r}: must be a string')
+    if not isinstance(table.get('claims', []), list):
+        raise UserError('claims: must be tables, each below a line [[claims]]')
+    environments, agents = _named(table, 'environments'), _named(table, 'agents')
+    experiment = Experiment(
+        title=table.get('title', stem),
+        text=table.get('text', ''),
+        program=program,
+        gin_file=table.get('gin_file'),
+        bindings=_bindings('bindings', table.get('bindings', [])),
+        seeds=_seeds(table.get('seeds')),
+        metric=table.get('metric', 'eval_mean'),
+        environments=environments,
+        agents=agents,
+        claims=tuple(_claim(claim, environments, agents) for claim in table.get('claims', [])),
+    )
+    experiment.definitions()  # reads the gin file
+    return experiment
+
+
+def _is_module(name: str) -> bool:
+    if not re.fullmatch(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+', name):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:  # its package is missing
+        return False
+
+
+def _named(table: Mapping[str, Any], key: str) -> dict[str, tuple[str, ...]]:
+    named = table.get(key)
+    if not isinstance(named, dict) or not named:
+        raise UserError(f'[{key}] is missing or empty: give each a name and a list of bindings')
+    for name in named:
+        if not _FILE_NAME.fullmatch(name):
+            raise UserError(f"{key}.'{name}' cannot name a directory: use letters, digits, _ . + -")
+    return {name: _bindings(f'{key}.{name}', value) for name, value in named.items()}
+
+
+def _bindings(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) and '=' in v for v in value):
+        raise UserError(f"{key} = {value!r}: must be a list of strings such as 'a.b = 1'")
+    return tuple(value)
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = list(range(value))
+    whole = isinstance(value, list) and all(type(v) is int and 0 <= v < 2**31 for v in value)
+    if not whole or not value:
+        raise UserError('seeds: must be how many (at least 1), or a list of whole numbers >= 0')
+    for seed in value:
+        if value.count(seed) > 1:
+            raise UserError(f'seeds: {seed} appears {value.count(seed)} times')
+    return tuple(value)
+
+
+def _claim(table: Any, environments: Collection[str], agents: Collection[str]) -> Claim:
+    keys = {'text', 'suffers', 'endures', 'from', 'to'}
+    if not isinstance(table, dict) or table.keys() != keys:
+        raise UserError(f'claims: each has the keys {", ".join(sorted(keys))}')
+    for key, value in table.items():
+        if not isinstance(value, str):
+            raise UserError(f'claims: {key} = {value!r}: must be a string')
+    for key, names in (
+        ('suffers', agents), ('endures', agents), ('from', environments), ('to', environments),
+    ):  # fmt: skip
+        if table[key] not in names:
+            raise UserError(f'claims: {key} = {table[key]!r}: must be one of {tuple(names)}')
+    return Claim(table['text'], table['suffers'], table['endures'], table['from'], table['to'])

@@ -1,0 +1,262 @@
+"""The report of a comparison: tables and sentences from the data of `compare_runs.compare`."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pipelines.comparison import figures, html_page
+from pipelines.comparison.experiment import METRICS
+from pipelines.comparison.statistics import Estimate, short
+
+Data = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """How a report came about."""
+
+    command: str  # which makes this report
+    runs: Mapping[str, str]  # each run's name and its command
+    failed: Mapping[str, str]  # each failed run's name and its last words
+
+
+def write(
+    root: pathlib.Path, title: str, text: str, data: dict[str, Any], provenance: Provenance
+) -> None:
+    """Writes report.md, report.json, report.html and their pictures.
+
+    Args:
+      root: the directory to write to; must exist.
+      title: the report's title.
+      text: Markdown that stands below the title.
+      data: from `compare_runs.compare`.
+      provenance: shown at the end of the report.
+    """
+    figures.draw_scores(data, root / 'scores.png')
+    figures.draw_profiles(data, root / 'profiles.png')
+    has_curves = figures.draw_curves(data, root / 'curves.png')
+    has_pairs = figures.draw_improvement(data, root / 'improvement.png')
+    sections = [text, *_reading(data), *_failed(provenance.failed)]
+    for judged in data['claims']:
+        sections += claim_in_words(judged)
+    for name, environment in data['environments'].items():
+        sections += _environment(name, environment)
+    sections.append('![score of each seed, IQM and its interval](scores.png)')
+    if data['together']:
+        sections += _together(data['together'])
+    if has_pairs:
+        sections.append('![probability of improvement](improvement.png)')
+    sections += ['## Performance profiles', '![share of runs above a score](profiles.png)']
+    if has_curves:
+        sections += ['## Sample efficiency', '![return against env steps](curves.png)']
+    sections += [*_cost(data), *_how(data, provenance)]
+    everything = data | {'provenance': dataclasses.asdict(provenance)}
+    html_page.write(root, title, '\n\n'.join(sections), everything)
+
+
+def in_short(data: Data) -> Iterator[str]:
+    """The lines that the console shows: each agent's IQM, and whether the seeds suffice."""
+    yield f'IQM of {data["metric"]} over the seeds, with its 95 % interval:'
+    for name, environment in data['environments'].items():
+        for agent, cell in environment['agents'].items():
+            yield f'  {name:<16} {agent:<20} {Estimate(*cell["iqm"])}, {len(cell["seeds"])} seeds'
+    if data['fewest_seeds'] < data['min_seeds_of_a_claim']:
+        yield f'too few seeds for a claim: {data["fewest_seeds"]} in the smallest cell'
+
+
+def claim_in_words(judged: Data) -> Iterator[str]:
+    """The section about one claim: its numbers, and whether they bear it out."""
+    suffers, endures, where = judged['suffers'], judged['endures'], judged['to']
+    step = f'from {judged["from"]} to {where}'
+    loss, kept = Estimate(*judged['change_of_suffers']), Estimate(*judged['change_of_endures'])
+    spared = Estimate(*judged['difference_of_changes'])
+    yield f'## {judged["claim"]}'
+    yield '\n'.join(
+        (
+            f'- {suffers}, {step}: the IQM changes by {loss}.',
+            f'- {endures}, {step}: by {kept}.',
+            f'- The second change minus the first: {spared}.',
+            f'- On {where}, {endures} minus {suffers}: '
+            f'{Estimate(*judged["difference_at_to"])}; the probability that a run of {endures} is '
+            f'better is {Estimate(*judged["probability_at_to"])}.',
+        )
+    )
+    yield f'**{_verdict(judged)}**'
+
+
+def _reading(data: Data) -> Iterator[str]:
+    """How to read the report."""
+    few, enough = data['fewest_seeds'], data['min_seeds_of_a_claim']
+    yield (
+        f'A score is the {METRICS[data["metric"]]} (`{data["metric"]}`). Square brackets are 95 % '
+        'intervals, percentiles of a bootstrap over the seeds of each environment ([Agarwal et al. '
+        '2021](https://arxiv.org/abs/2108.13264)). IQM: the mean of the middle half of the seeds. '
+        'A difference whose interval includes 0 is no claim; where many pairs are shown, expect '
+        'one interval in twenty to exclude 0 by chance.'
+    )
+    if few < enough:
+        yield (
+            f'**Too few seeds for a claim: {few} in the smallest cell, and fewer than {enough} '
+            'give intervals that are far too narrow.**'
+        )
+
+
+def _failed(failed: Mapping[str, str]) -> Iterator[str]:
+    if failed:
+        yield '## Runs that failed, and are missing below'
+        yield '\n'.join(f'- {name}: `{words}`' for name, words in failed.items())
+
+
+def _verdict(judged: Data) -> str:
+    """One sentence: the claim holds, half of it holds, it does not hold, or it is not judged."""
+    suffers, endures = judged['suffers'], judged['endures']
+    loss, kept = Estimate(*judged['change_of_suffers']), Estimate(*judged['change_of_endures'])
+    spared = Estimate(*judged['difference_of_changes'])
+    allowed = f'a tenth of its score, {short(judged["margin"])}'
+    if not judged['judged']:
+        return f'Not judged: {judged["seeds"]} seeds are too few.'
+    if judged['holds']:
+        return (
+            f'The claim holds here: {suffers} loses, and {endures} loses less, and surely less '
+            f'than {allowed}.'
+        )
+    if judged['loses_less'] and kept.high >= 0.0:
+        return (
+            f'Half of the claim holds here: {suffers} loses, and {endures} loses less. Whether '
+            f'{endures} loses at all is open: it may be more than {allowed}.'
+        )
+    missing = []
+    if not loss.high < 0.0:
+        missing.append(
+            f'{suffers} gains' if loss.low > 0.0 else f'that {suffers} loses is not shown'
+        )
+    if not spared.low > 0.0:
+        missing.append(
+            f'{endures} loses more'
+            if spared.high < 0.0
+            else f'that {endures} loses less is not shown'
+        )
+    if kept.high < 0.0:
+        missing.append(f'{endures} loses, too')
+    return f'The claim does not hold here: {"; ".join(missing)}.'
+
+
+def _environment(name: str, environment: Data) -> Iterator[str]:
+    yield f'## {name}'
+    yield _table(
+        ('agent', 'seeds', 'mean', 'IQM', 'median', 'each seed'),
+        [
+            (
+                agent,
+                len(cell['seeds']),
+                *(Estimate(*cell[key]) for key in ('mean', 'iqm', 'median')),
+                ', '.join(map(short, cell['scores'])),
+            )
+            for agent, cell in environment['agents'].items()
+        ],
+    )
+    yield from _pairs(environment['pairs'], len(environment['agents']))
+
+
+def _pairs(pairs: Sequence[Data], num_agents: int) -> Iterator[str]:
+    if num_agents < 2:
+        return
+    yield _table(
+        ('pair', 'difference of IQM', 'probability of improvement', 'verdict'),
+        [
+            (
+                f'{pair["agent"]} against {pair["beside"]}',
+                Estimate(*pair['difference']),
+                Estimate(*pair['probability']),
+                pair['says'],
+            )
+            for pair in pairs
+        ],
+    )
+
+
+def _together(together: Data) -> Iterator[str]:
+    alone = len(together['scales']) == 1
+    yield '## Normalised scores' if alone else '## All environments together'
+    yield 'Scores are normalised: (score - zero) / (one - zero).'
+    yield _table(
+        ('environment', 'zero', 'one', 'source'),
+        [
+            (name, short(scale['zero']), short(scale['one']), scale['source'])
+            for name, scale in together['scales'].items()
+        ],
+    )
+    if left_out := together['left_out_environments']:
+        yield f'Left out, because no such numbers are known: {", ".join(left_out)}.'
+    if left_out := together['left_out_agents']:
+        yield (
+            'Left out, because none of their seeds ran in every one of these environments: '
+            f'{", ".join(left_out)}.'
+        )
+    yield _table(
+        ('agent', 'seeds', 'mean', 'IQM', 'median over environments'),
+        [
+            (agent, row['seeds'], *(Estimate(*row[key]) for key in ('mean', 'iqm', 'median')))
+            for agent, row in together['agents'].items()
+        ],
+    )
+    yield from _pairs(together['pairs'], len(together['agents']))
+
+
+def _cost(data: Data) -> Iterator[str]:
+    yield '## What it cost'
+    yield _table(
+        ('environment', 'agent', 'env steps', 'seconds', 'env steps/s'),
+        [
+            (
+                name,
+                agent,
+                f'{cell["env_steps"]:,.0f}',
+                f'{cell["wall_seconds"]:,.1f}',
+                f'{cell["env_steps_per_second"]:,.0f}',
+            )
+            for name, environment in data['environments'].items()
+            for agent, cell in environment['agents'].items()
+        ],
+    )
+    yield 'Means over the seeds; seconds of training and periodic evaluation.'
+
+
+def _how(data: Data, provenance: Provenance) -> Iterator[str]:
+    """Commands and configuration."""
+    configuration = data['configuration']
+    yield '## How it was made'
+    yield f'```\n{provenance.command}\n```'
+    firsts: dict[str, str] = {}
+    for name, command in provenance.runs.items():
+        firsts.setdefault(name.rpartition('/')[0], command)
+    if firsts:
+        yield 'The runs it compares, for the first seed (report.json has every command):'
+        yield _code(firsts.values())
+    if any(configuration['cells'].values()):
+        yield 'What differs:'
+        yield _table(
+            ('environment / agent', 'bindings'),
+            [
+                (name, '<br>'.join(f'`{k} = {v}`' for k, v in bindings.items()))
+                for name, bindings in configuration['cells'].items()
+            ],
+        )
+    yield 'The operative configuration that all runs share:'
+    yield _code(f'{k} = {v}' for k, v in configuration['common'].items())
+
+
+def _code(lines: Iterable[str]) -> str:
+    return '```\n' + '\n'.join(lines) + '\n```'
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ['---'] * len(head), *rows]
+    return '\n'.join('| ' + ' | '.join(_cell(cell) for cell in line) + ' |' for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace('|', r'\|')

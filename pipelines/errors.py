@@ -1,0 +1,78 @@
+"""Errors that a user can fix, and the ranges of settings.
+
+A range is declared once, in the annotation of the field that it belongs to:
+
+    gamma: Share = 0.99
+    batch_size: Count = 64
+
+`check_fields` checks every field of a settings object against its annotation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+
+class UserError(Exception):
+    """An error that the user can fix: one line that names the culprit, the value and the cure."""
+
+
+class Range(typing.NamedTuple):
+    """The values that a parameter may have."""
+
+    says: str  # completes 'must be ...'
+    fits: Callable[[Any], bool]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or isinstance(value, float)
+
+
+COUNT = Range('a whole number, at least 1', lambda value: _is_whole(value) and value >= 1)
+POSITIVE = Range('a positive number', lambda value: _is_number(value) and value > 0)
+SHARE = Range('a number between 0 and 1', lambda value: _is_number(value) and 0 <= value <= 1)
+SWITCH = Range('True or False', lambda value: isinstance(value, bool))
+NAME = Range('a name in quotes', lambda value: isinstance(value, str))
+
+
+def or_none(limits: Range) -> Range:
+    """The range `limits`, with None allowed too."""
+    return Range(f'{limits.says}, or None', lambda value: value is None or limits.fits(value))
+
+
+Count = Annotated[int, COUNT]
+OptionalCount = Annotated[int | None, or_none(COUNT)]
+Positive = Annotated[float, POSITIVE]
+Share = Annotated[float, SHARE]
+Switch = Annotated[bool, SWITCH]
+Name = Annotated[str, NAME]
+
+
+def check(name: str, value: Any, limits: Range) -> None:
+    """Raises a UserError that names the parameter if `value` is not within `limits`."""
+    if not limits.fits(value):
+        raise UserError(f'{name} = {value!r}: must be {limits.says}')
+
+
+def check_fields(name: str, settings: Any) -> None:
+    """Checks each field of a dataclass against the range in its annotation.
+
+    Args:
+      name: name of the configurable, such as 'train_ddqn'.
+      settings: a dataclass instance; fields without a `Range` are not checked.
+
+    Raises:
+      UserError: a value is out of range.
+    """
+    hints = typing.get_type_hints(type(settings), include_extras=True)
+    for field in dataclasses.fields(settings):
+        for limits in getattr(hints[field.name], '__metadata__', ()):
+            if isinstance(limits, Range):
+                check(f'{name}.{field.name}', getattr(settings, field.name), limits)

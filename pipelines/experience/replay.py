@@ -1,0 +1,297 @@
+"""Replay served by Reverb: table, writer and dataset in one object.
+
+Each environment has one column: the stream of its rows (see `rows`), episode after episode,
+each row stored once:
+
+    column env_0   F M M M M L F M M M M M M ...        F: FIRST  M: MID  L: LAST
+    item      |lead|-- starts --|tail|
+                           |lead|-- starts --|tail|
+
+An item is a block: `transitions_per_item` rows that may start a transition, a lead of rows
+before them for their frame stacks, and a tail of rows after them for their n-step returns.
+Neighbouring blocks share their leads and tails instead of copying them. A block may contain the
+end of an episode; `minibatches` makes sure that no transition crosses it. With
+`transitions_per_item = 1` each transition is an item, and LAST rows, which start no
+transition, are left out.
+
+With priorities (Schaul et al. 2016, https://arxiv.org/abs/1511.05952, equation 1) each
+transition is an item, sampled in proportion to its priority to the power alpha. A new
+transition gets the highest priority so far. Priorities are not kept on disk: after a restart
+every transition counts as new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import gin
+import numpy as np
+import reverb
+import tensorflow as tf
+
+from agents.prioritisation import Prioritisation
+from pipelines import errors
+from pipelines.errors import UserError
+from pipelines.experience import memory, replay_client
+from pipelines.experience.log import ReplayLog
+from pipelines.experience.minibatches import TransitionShape
+from pipelines.experience.rows import RowCodec
+from pipelines.native_noise import quiet_native_stderr
+
+MAY_CHANGE = ('Replay.stall_timeout_seconds',)  # between two runs of one directory
+_MIN_BLOCKS_PER_SAMPLE = 32
+
+
+class Position(TypedDict):
+    """What a checkpoint records about a replay."""
+
+    vector_steps: int  # appended since the run began
+    highest_priority: float  # of any transition so far
+
+
+class ReplayStalledError(UserError):
+    """Sampling or inserting made no progress within the timeout; describes the table."""
+
+
+@gin.configurable
+class Replay:
+    """The replay of one run: server, writer and dataset, which therefore agree.
+
+    Use it as a context manager; leaving it stops the server.
+    """
+
+    def __init__(
+        self,
+        row_spec: Any,
+        num_envs: int,
+        shape: TransitionShape,
+        transitions_per_sample: int,
+        log_dir: pathlib.Path,
+        prioritisation: Prioritisation | None = None,
+        *,
+        capacity_transitions: int = 50_000,
+        transitions_per_item: int = 16,
+        rows_per_chunk: int = 16,
+        stall_timeout_seconds: float = 60.0,
+    ):
+        """Checks the values; entering the replay starts the server.
+
+        Args:
+          row_spec: a `Trajectory` of tensor specs for one time step.
+          num_envs: number of environments, with one column each.
+          shape: the shape of a transition.
+          transitions_per_sample: minimum number of transitions in a sample; LAST rows in its
+            blocks count too.
+          log_dir: directory where every row is also kept on disk, for `restore`.
+          prioritisation: its alpha is the exponent of prioritised sampling, which makes
+            transitions_per_item 1; None for uniform sampling.
+          capacity_transitions: maximum number of transitions, beyond which the oldest are
+            removed; LAST rows in blocks count too.
+          transitions_per_item: 16 is fast; 1 is needed for priorities.
+          rows_per_chunk: number of rows that are compressed together.
+          stall_timeout_seconds: sampling and inserting raise `ReplayStalledError` after this
+            long without progress.
+
+        Raises:
+          UserError: a value is out of range, or the replay needs more memory than is free.
+        """
+        for name, value in (
+            ('capacity_transitions', capacity_transitions),
+            ('transitions_per_item', transitions_per_item),
+            ('rows_per_chunk', rows_per_chunk),
+        ):
+            errors.check(f'Replay.{name}', value, errors.COUNT)
+        errors.check('Replay.stall_timeout_seconds', stall_timeout_seconds, errors.POSITIVE)
+        if prioritisation is not None:
+            transitions_per_item = 1
+        if capacity_transitions < transitions_per_item:
+            raise UserError(
+                f'Replay.capacity_transitions = {capacity_transitions}: must be at least '
+                f'transitions_per_item = {transitions_per_item}'
+            )
+        self.codec = RowCodec(row_spec)
+        self.num_envs, self.shape, self.prioritisation = num_envs, shape, prioritisation
+        self.transitions_per_item = transitions_per_item
+        self.capacity_transitions = capacity_transitions
+        self._highest_priority = 1.0
+        self._rows_per_chunk = rows_per_chunk
+        self._items = capacity_transitions // transitions_per_item
+        self._items_per_sample = -(-transitions_per_sample // transitions_per_item)
+        if transitions_per_item > 1:  # fewer blocks would be too alike and favour short episodes
+            self._items_per_sample = max(_MIN_BLOCKS_PER_SAMPLE, self._items_per_sample)
+        self._timeout_seconds = stall_timeout_seconds
+        self._block_rows = shape.lead_rows + transitions_per_item + shape.tail_rows
+        self._signature = replay_client.table_signature(self._block_rows, self.codec.row_bytes)
+        self._log_dir = log_dir
+        self.expected_bytes = memory.expected_bytes(
+            self.codec, capacity_transitions, self._items, rows_per_chunk
+        )
+        memory.check_fits(capacity_transitions, self.expected_bytes)
+
+    @property
+    def description(self) -> str:
+        """One line about its capacity, layout and memory."""
+        how = 'uniform' if self.prioritisation is None else 'prioritised'
+        return (
+            f'replay: {self.capacity_transitions:,} transitions of {self.codec.row_bytes:,} bytes, '
+            f'{self.transitions_per_item} per item, {how}, about '
+            f'{max(1, round(self.expected_bytes / 2**20)):,} MiB of memory when full'
+        )
+
+    def __enter__(self) -> Replay:
+        self._log = ReplayLog(self._log_dir, self.num_envs, self.codec.row_bytes)
+        table = reverb.Table(
+            name=replay_client.TABLE,
+            sampler=self._sampler(),
+            remover=reverb.selectors.Fifo(),
+            max_size=self._items,
+            rate_limiter=reverb.rate_limiters.MinSize(1),
+            signature=self._signature,
+        )
+        with quiet_native_stderr():
+            self._server = reverb.Server([table])
+            self._table = table
+            self._writer = replay_client.ReplayWriter(
+                self.address, self.num_envs, self.shape, self.transitions_per_item,
+                self._rows_per_chunk, self._timeout_seconds,
+            )  # fmt: skip
+        return self
+
+    def _sampler(self) -> Any:
+        if self.prioritisation is None:
+            return reverb.selectors.Uniform()
+        return reverb.selectors.Prioritized(self.prioritisation.alpha)
+
+    def __exit__(self, *exc_info: object) -> None:
+        with quiet_native_stderr(), contextlib.suppress(RuntimeError):
+            self._writer.close()
+        with quiet_native_stderr():
+            self._server.stop()
+        self._log.close()
+
+    @property
+    def address(self) -> str:
+        """Address of the server, which accepts anyone on every interface of this machine."""
+        return f'localhost:{self._server.port}'
+
+    @property
+    def num_starts(self) -> int:
+        """Number of rows in the table that may start a transition."""
+        return self._table.info.current_size * self.transitions_per_item
+
+    def append(self, rows: np.ndarray) -> None:
+        """Appends one vector step to the table and to the log.
+
+        Args:
+          rows: uint8 [num_envs, row_bytes], from `codec.encode`.
+
+        Raises:
+          ReplayStalledError: the server accepted nothing within the timeout.
+        """
+        self._insert(rows)
+        self._log.append(rows)
+
+    def _insert(self, rows: np.ndarray) -> None:
+        try:
+            step_type = self.codec.leaf(rows, 0)  # the first of a Trajectory's leaves
+            self._writer.append(rows, step_type, self._highest_priority)
+        except reverb.DeadlineExceededError as e:
+            raise self.stalled('inserting') from e
+
+    def flush(self) -> None:
+        """Waits until every complete item can be sampled."""
+        try:
+            self._writer.flush(self._highest_priority)
+        except reverb.DeadlineExceededError as e:
+            raise self.stalled('inserting') from e
+
+    def samples(self) -> Iterator:
+        """Returns an endless iterator of samples, usable inside a `tf.function`.
+
+        A sample is a `reverb.ReplaySample`; its `data`, uint8 [items, block_rows, row_bytes],
+        is decoded by `codec`. The iterator ends if nothing can be sampled within the timeout
+        (`tf.errors.OutOfRangeError` in a graph); `stalled` explains why.
+        """
+        with quiet_native_stderr():
+            return iter(
+                replay_client.replay_dataset(
+                    self.address,
+                    self._signature,
+                    self._items_per_sample,
+                    self._timeout_seconds,
+                    prefetch=self.prioritisation is None,
+                )
+            )
+
+    def update_priorities(self, keys: tf.Tensor, priorities: tf.Tensor) -> tf.Tensor:
+        """See `replay_client.update_priorities`; pass its result to `note_priority`."""
+        return replay_client.update_priorities(self.address, keys, priorities)
+
+    def note_priority(self, highest: float) -> None:
+        """Gives new transitions at least this priority from now on."""
+        self._highest_priority = max(self._highest_priority, highest)
+
+    def stalled(self, doing: str) -> ReplayStalledError:
+        """Returns the error that describes the table when `doing` made no progress."""
+        info = self._table.info
+        limiter = info.rate_limiter_info
+        return ReplayStalledError(
+            f'replay: {doing} made no progress for {self._timeout_seconds:g} s. The table holds '
+            f'{info.current_size} of {info.max_size} items '
+            f'({self.num_starts} transitions); its rate limiter wants at least '
+            f'{limiter.min_size_to_sample} items and has let through '
+            f'{limiter.insert_stats.completed} inserts and {limiter.sample_stats.completed} '
+            'samples. Collect more before training, or look for a writer or learner that has died.'
+        )
+
+    # The protocol `Experience`.
+
+    def state(self) -> Position:
+        """Syncs the log to disk and returns the position for `restore`."""
+        self._log.sync()
+        return Position(vector_steps=self._log.position, highest_priority=self._highest_priority)
+
+    def restore(self, state: Position | None) -> None:
+        """Cuts the log at a position (None: the beginning) and refills the empty table.
+
+        Episodes in progress end there: their last row starts no transition, and the
+        environments must be reset. Every transition comes back with the highest priority,
+        like a new one.
+
+        Raises:
+          UserError: the log does not reach the position.
+        """
+        position = state or Position(vector_steps=0, highest_priority=1.0)
+        self._highest_priority = position['highest_priority']
+        self._log.truncate(position['vector_steps'])
+        for rows in self._log.read(position['vector_steps'] - self._kept_vector_steps):
+            self._insert(rows)
+        self.flush()
+
+    def prune(self, state: Position) -> None:
+        """Deletes what going back to that position, or to a later one, would not read."""
+        self._log.prune(state['vector_steps'] - self._kept_vector_steps)
+
+    @property
+    def _kept_vector_steps(self) -> int:
+        # With one transition per item, LAST rows (at most every second row) are not items.
+        rows = self.capacity_transitions * (2 if self.transitions_per_item == 1 else 1)
+        return -(-rows // self.num_envs) + self._block_rows
+
+    @property
+    def contents(self) -> str:
+        """The number of transitions in replay, as the end of a sentence."""
+        return f' with {self.num_starts:,} transitions in replay'
+
+    def newest_rows(self, count: int) -> Any:
+        """Returns the newest rows as a nest of tensors, [count, ...] or fewer."""
+        self._log.sync()
+        steps = list(self._log.read(self._log.position - -(-count // self.num_envs)))
+        return self.codec.decode(tf.constant(np.concatenate(steps)[-count:]))
+
+    def newest_observations(self, count: int) -> np.ndarray:
+        """Returns the newest observations, [count, ...] or fewer."""
+        return self.newest_rows(count).observation.numpy()

@@ -1,0 +1,169 @@
+"""The loop that acts and steps environments inside the graph, and statistics of episodes."""
+
+from __future__ import annotations
+
+import collections
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import time_step as ts
+
+from envs.gymnasium_env import GymnasiumEnv
+from pipelines.errors import UserError
+
+ActionFn = Callable[[ts.TimeStep, Any], policy_step.PolicyStep]
+
+
+class VectorStep(NamedTuple):
+    """One step of every environment; arrays [num_envs, ...]."""
+
+    before: ts.TimeStep  # acted on; at LAST, the action was ignored
+    action_step: policy_step.PolicyStep  # action and info
+    after: ts.TimeStep
+    raw_reward: np.ndarray  # float32 [num_envs], for reports: not clipped, without noise
+
+
+class Rollout:
+    """A policy acting in a batched environment, inside the graph."""
+
+    def __init__(
+        self,
+        envs: GymnasiumEnv,
+        action_fn: ActionFn,
+        initial_policy_state: Any,
+        on_step: Callable[[VectorStep], bool],
+        env_steps: tf.Variable | None = None,
+    ):
+        """Prepares the loop; `reset` must be called before `run`.
+
+        Args:
+          envs: environments, stepped together.
+          action_fn: acts on tensors [num_envs, ...].
+          initial_policy_state: nest of tensors [num_envs, ...].
+          on_step: receives every vector step; the loop continues while it returns True.
+          env_steps: int64 [], raised inside the loop, so schedules that read it are exact. A
+            step that only starts an episode does not count.
+        """
+        self._envs = envs
+        self._action_fn = action_fn
+        self._initial_policy_state = initial_policy_state
+        self._on_step = on_step
+        self._env_steps = env_steps
+        self._spec = envs.time_step_spec()
+        self._run = tf.function(self._loop, autograph=False)
+        self._failure: Exception | None = None
+
+    def reset(self, seed: int | None = None) -> None:
+        """Starts an episode in every environment; without a seed, random streams continue."""
+        first = self._envs.reset(seed=seed)
+        self._time_step = tf.nest.map_structure(tf.constant, first)
+        self._policy_state = self._initial_policy_state
+
+    def run(self, num_vector_steps: int) -> None:
+        """Steps every environment `num_vector_steps` times, or until `on_step` returns False.
+
+        Raises:
+          Exception: what an environment or `on_step` raised, without TensorFlow's wrapping.
+        """
+        self._failure = None
+        try:
+            self._time_step, self._policy_state = self._run(
+                self._time_step, self._policy_state, tf.constant(num_vector_steps)
+            )
+        except tf.errors.OpError:
+            if self._failure is None:
+                raise
+            raise self._failure from None
+
+    def _loop(
+        self, time_step: ts.TimeStep, policy_state: Any, num_vector_steps: tf.Tensor
+    ) -> tuple[ts.TimeStep, Any]:
+        def body(i, go_on, time_step, policy_state):  # type: ignore[no-untyped-def]
+            del go_on
+            step = self._action_fn(time_step, policy_state)
+            if self._env_steps is not None:
+                self._env_steps.assign_add(
+                    tf.math.count_nonzero(time_step.step_type != ts.StepType.LAST)
+                )
+            go_on, time_step = self._step_in_graph(step)
+            # A loaded policy does not know how many environments it plays in.
+            state = tf.nest.map_structure(
+                lambda new, old: tf.ensure_shape(new, old.shape), step.state, policy_state
+            )
+            return i + 1, go_on, time_step, state
+
+        _, _, time_step, policy_state = tf.while_loop(
+            lambda i, go_on, *_: (i < num_vector_steps) & go_on,
+            body,
+            (tf.constant(0), tf.constant(True), time_step, policy_state),
+            parallel_iterations=1,
+        )
+        return time_step, policy_state
+
+    def _step_in_graph(self, step: policy_step.PolicyStep) -> tuple[tf.Tensor, ts.TimeStep]:
+        specs = tf.nest.flatten(self._spec)
+        go_on, *leaves = tf.numpy_function(
+            functools.partial(self._step, info_like=tf.nest.map_structure(lambda _: 0, step.info)),
+            [step.action, *tf.nest.flatten(step.info)],
+            [tf.bool, *(tf.as_dtype(spec.dtype) for spec in specs)],
+        )
+        for leaf, spec in zip(leaves, specs, strict=True):
+            leaf.set_shape((self._envs.batch_size, *spec.shape))
+        go_on.set_shape(())
+        return go_on, tf.nest.pack_sequence_as(self._spec, leaves)
+
+    def _step(self, action: np.ndarray, *info: np.ndarray, info_like: Any) -> tuple:
+        try:
+            before = self._envs.current_time_step()
+            after = self._envs.step(action)
+            step = policy_step.PolicyStep(action, (), tf.nest.pack_sequence_as(info_like, info))
+            go_on = self._on_step(VectorStep(before, step, after, self._envs.raw_reward))
+        except Exception as e:
+            self._failure = e
+            raise
+        return (go_on, *tf.nest.flatten(after))
+
+
+class EpisodeStatistics:
+    """Counts training episodes and keeps their last returns (undiscounted, raw reward)."""
+
+    def __init__(self, num_envs: int, window: int = 100):
+        self.num_episodes = 0
+        self.last_returns: collections.deque[float] = collections.deque(maxlen=window)
+        self._return, self._steps = np.zeros(num_envs), np.zeros(num_envs, int)
+
+    def add(self, raw_reward: np.ndarray, after: ts.TimeStep) -> None:
+        """Takes one vector step: raw_reward float [num_envs], and the time step that followed.
+
+        Raises:
+          UserError: a reward is not finite.
+        """
+        self._steps += 1
+        finite = np.isfinite(raw_reward) & np.isfinite(after.reward)
+        if not finite.all():
+            i = int(np.flatnonzero(~finite)[0])
+            bad = raw_reward[i] if np.isfinite(after.reward[i]) else after.reward[i]
+            raise UserError(
+                f'the environment gave the reward {bad} in episode '
+                f'{self.num_episodes + 1:,} at its step {self._steps[i]:,}: fix it and run the '
+                'same command to resume from the newest checkpoint'
+            )
+        self._return += raw_reward
+        for i in np.flatnonzero(after.step_type == ts.StepType.LAST):
+            self.last_returns.append(float(self._return[i]))
+            self.num_episodes += 1
+            self._return[i] = 0.0
+        self._steps[after.step_type != ts.StepType.MID] = 0
+
+    def state(self) -> dict:
+        """Returns what is known of finished episodes; those in progress are left out."""
+        return {'num_episodes': self.num_episodes, 'last_returns': list(self.last_returns)}
+
+    def restore(self, state: dict) -> None:
+        """Goes back to `state`."""
+        self.num_episodes = state['num_episodes']
+        self.last_returns.extend(state['last_returns'])

@@ -1,0 +1,165 @@
+"""Collecting and training at an exact ratio, alternately or at the same time."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import fractions
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import tensorflow as tf
+
+from agents.ddqn import QLearningAgent
+from pipelines import errors
+from pipelines.errors import UserError
+from pipelines.experience.replay import Replay
+from pipelines.loops.collector import Collector
+from pipelines.loops.learner import Learner
+
+T = TypeVar('T')
+MAX_TRAIN_STEPS_PER_TURN = 128
+_MAX_ENV_STEPS_PER_TURN = 256
+
+
+class TrainRatio:
+    """Keeps an exact ratio of train steps to env steps, and chooses the length of a turn.
+
+    After every turn `train_steps == floor(ratio * (env_steps - env_steps at start))`, for any
+    number of environments and however many steps only started episodes. If collecting and
+    training overlap, a turn trains on what the turn before collected; then the equation holds
+    with the env steps before the turn, except at the end of the run, where it holds with all.
+    """
+
+    def __init__(
+        self,
+        train_steps_per_env_step: float,
+        num_envs: int,
+        max_train_steps_per_turn: int = MAX_TRAIN_STEPS_PER_TURN,
+    ):
+        """Chooses the longest turn within the limits.
+
+        Raises:
+          UserError: the ratio is not positive, or a single vector step owes more train steps
+            than a turn may have.
+        """
+        errors.check(
+            'train_ddqn.train_steps_per_env_step', train_steps_per_env_step, errors.POSITIVE
+        )
+        self.ratio = fractions.Fraction(train_steps_per_env_step).limit_denominator(10**6)
+        limit = max_train_steps_per_turn
+        if not 1 <= limit <= MAX_TRAIN_STEPS_PER_TURN:
+            raise UserError(
+                f'train_ddqn.max_train_steps_per_turn = {limit}: must be between 1 and '
+                f'{MAX_TRAIN_STEPS_PER_TURN}'
+            )
+        if self.ratio * num_envs > limit:
+            raise UserError(
+                f'train_ddqn.train_steps_per_env_step = {train_steps_per_env_step} with '
+                f'{num_envs} environments owes {float(self.ratio * num_envs):g} train steps per '
+                f'vector step, but a turn has at most {limit}: lower one of them'
+            )
+        env_steps = min(int(limit / self.ratio), _MAX_ENV_STEPS_PER_TURN)
+        self.vector_steps = max(1, env_steps // num_envs)
+        self.max_train_steps = math.ceil(self.ratio * self.vector_steps * num_envs)
+
+    def train_steps_due(self, env_steps_since_start: int, train_steps: int) -> int:
+        """Returns how many train steps the ratio still owes."""
+        return int(self.ratio * env_steps_since_start) - train_steps
+
+
+class CollectAndTrain:
+    """Collects and trains at an exact ratio, alternately or at the same time."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        learner: Learner,
+        ratio: TrainRatio,
+        agent: QLearningAgent,
+        replay: Replay,
+        env_steps: tf.Variable,
+        *,
+        min_replay_transitions: int,
+        overlap: bool,
+    ):
+        """Prepares the first turn.
+
+        Args:
+          collector: appends to `replay`.
+          learner: trains on `replay`.
+          ratio: how much to collect and to train in a turn.
+          agent: counts its train steps; with `overlap` it acts on published weights.
+          replay: training starts when it holds enough.
+          env_steps: int64 [], raised by the collector.
+          min_replay_transitions: number of transitions in replay at which training starts.
+          overlap: whether to collect while training on what was collected before.
+        """
+        self._collector, self._learner, self._ratio = collector, learner, ratio
+        self._agent, self._replay, self._env_steps = agent, replay, env_steps
+        self._min_replay_transitions, self._overlap = min_replay_transitions, overlap
+        self.learning_start_env_steps: int | None = None  # None: training has not started
+
+    def turn(self, max_vector_steps: int) -> dict[str, float] | None:
+        """Takes a turn of at most `max_vector_steps`; returns metrics, None before training."""
+        vector_steps = min(self._ratio.vector_steps, max_vector_steps)
+        metrics, due = None, self._due() if self._overlap else 0
+        if due:
+            self._agent.publish()
+            metrics = side_by_side(
+                lambda: self._collector.run(vector_steps), lambda: self._learner.train(due)
+            )
+            metrics['max_policy_lag_train_steps'] = due
+        else:
+            self._collector.run(vector_steps)
+        at_once = not self._overlap or vector_steps == max_vector_steps  # the run's last turn
+        if at_once and (due := self._due()):
+            metrics = {'max_policy_lag_train_steps': 0.0} | (metrics or {})
+            metrics |= self._learner.train(due)
+        return metrics
+
+    def _due(self) -> int:
+        """Returns how many train steps are owed; counting starts once replay holds enough."""
+        if self.learning_start_env_steps is None:
+            if self._replay.num_starts < self._min_replay_transitions:
+                return 0
+            self.learning_start_env_steps = int(self._env_steps)
+        env_steps = int(self._env_steps) - self.learning_start_env_steps
+        return self._ratio.train_steps_due(env_steps, int(self._agent.train_step_counter))
+
+    @property
+    def train_steps_per_env_step(self) -> float:
+        """The actual ratio since training started.
+
+        Raises:
+          UserError: training never started.
+        """
+        train_steps = int(self._agent.train_step_counter)
+        if self.learning_start_env_steps is None or not train_steps:
+            raise UserError(
+                f'training never started within {int(self._env_steps):,} env steps: lower '
+                'min_replay_transitions or raise num_env_steps (a step can be sampled only after '
+                'a few more steps of its environment)'
+            )
+        return train_steps / (int(self._env_steps) - self.learning_start_env_steps)
+
+    def state(self) -> int | None:
+        """Returns the env steps at which training started, or None."""
+        return self.learning_start_env_steps
+
+    def restore(self, state: int | None) -> None:
+        """Goes back to `state`."""
+        self.learning_start_env_steps = state
+
+
+def side_by_side(collect: Callable[[], None], train: Callable[[], T]) -> T:
+    """Runs `collect` on another thread while this one runs `train`; returns train's result.
+
+    Both have ended when it returns or raises.
+    """
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='collect') as executor:
+        collecting = executor.submit(collect)
+        try:
+            return train()
+        finally:
+            collecting.result()

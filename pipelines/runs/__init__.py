@@ -1,0 +1,13 @@
+"""A run's directory: what is kept while the run lasts, and what a finished run leaves.
+
+run_dir        the directory: its lock, and which experiment it holds
+training       what a session needs to know about an agent and its training
+session        logging, evaluating, saving and stopping, around the turns of any algorithm
+checkpoints    the states of a run's parts, verified before they are used
+best_policy    evaluates while training, and keeps the best weights
+progress       progress.csv, TensorBoard, the live line
+curves         plots of progress.csv       published      published curves and scores
+report         writes what a finished run leaves: policies, evaluation, pictures, summary
+summary        summary.json                video          films of play
+export         a policy as a SavedModel    export_proof   its proof in a clean process
+"""

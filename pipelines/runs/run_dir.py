@@ -1,0 +1,142 @@
+"""One run's directory, consistent whenever the process dies.
+
+    config.gin      the operative configuration
+    progress.csv    one row per logging interval
+    tensorboard/    the same, for TensorBoard
+    checkpoints/    <env steps>/ for each checkpoint (see `checkpoints`), and identity.json,
+                    which says what experiment this is
+    replay/         every step collected, written once (see `experience.log`)
+    policy/         the exported policy (also policy_raw/, policy_stochastic/)
+    videos/         GIFs of greedy play    curve.png  metrics.png  summary.json
+
+Files that do not grow are written under another name and then renamed, so none is half-written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+
+import gin
+
+from pipelines import files, gin_config
+from pipelines.errors import UserError
+from pipelines.runs.summary import Summary
+from pipelines.settings import RunSchedule
+
+FORMAT = '3'  # of identity.json and of checkpoints
+_POLICIES = ('policy', 'policy_raw', 'policy_stochastic')
+_OWN_NAMES = (*_POLICIES, 'config.gin', 'summary.json', 'curve.png', 'metrics.png')
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """The experiment that a run claims a directory for."""
+
+    seed: int
+    schedule: RunSchedule
+    may_change: Iterable[str]  # bindings that are not part of the experiment
+    # Values that depend on this machine.
+    resolved: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must be equal in two runs of the same experiment."""
+        bindings = gin_config.operative_bindings()
+        experiment = {k: v for k, v in sorted(bindings.items()) if k not in set(self.may_change)}
+        return {'format': FORMAT, '--seed': str(self.seed), **self.resolved, **experiment}
+
+
+class RunDir:
+    """A locked run directory; use it as a context manager to release the lock."""
+
+    def __init__(self, root_dir: str):
+        """Creates the directory if it is missing, and locks it.
+
+        Raises:
+          UserError: it cannot be created or written, or another process is using it.
+        """
+        self.path = pathlib.Path(root_dir).expanduser().absolute()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / '.lock', 'w')  # noqa: SIM115
+        except OSError as e:
+            raise UserError(
+                f"--root_dir='{root_dir}' cannot be written: {e.strerror}; choose another"
+            ) from e
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise UserError(
+                f"--root_dir='{root_dir}' is in use by another process; wait for it, or choose "
+                'another directory'
+            ) from e
+        self._remove_leftovers()
+
+    def __enter__(self) -> RunDir:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lock.close()
+
+    def _remove_leftovers(self) -> None:
+        """Cleans up after a kill; touches nothing that other programs made."""
+        checkpoints = self.path / 'checkpoints'
+        if not (checkpoints / 'identity.json').exists():
+            return
+        own = [*checkpoints.glob('*'), *(self.path / f'{name}.tmp' for name in _OWN_NAMES)]
+        own += [self.path / f'{name}.old' for name in _POLICIES]
+        own += (self.path / 'videos').glob('*.tmp')
+        for path in own:
+            if path.suffix in ('.tmp', '.old'):
+                files.remove_leftover(path)
+
+    def claim(self, claim: Claim) -> bool:
+        """Dedicates the directory to this experiment, or checks that it already is.
+
+        Call it after everything that gin configures has been built: the operative
+        configuration, kept in config.gin, is what defines an experiment.
+
+        Returns:
+          False if the directory holds a finished run of this length, so nothing is left to do.
+
+        Raises:
+          UserError: the directory holds a different experiment; the message names the first
+            difference.
+        """
+        identity, path = claim.identity, self.path / 'checkpoints' / 'identity.json'
+        path.parent.mkdir(exist_ok=True)
+        if path.exists():
+            self._check_same(json.loads(path.read_text()), identity)
+        files.write_json(path, identity)
+        files.write_text(
+            self.path / 'config.gin', f'# --seed={claim.seed}\n{gin.operative_config_str()}'
+        )
+        summary_path = self.path / 'summary.json'
+        if not summary_path.exists():
+            return True
+        summary = Summary.read(summary_path)
+        if summary.length < claim.schedule.length:
+            return True
+        print(
+            f'{self.path} is finished: {summary.env_steps:,} env steps, evaluation '
+            f'{summary.eval_mean:.1f}. Raise num_{claim.schedule.unit} to train longer.'
+        )
+        return False
+
+    def _check_same(self, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+        if before.get('format') != FORMAT:
+            raise UserError(
+                f"--root_dir='{self.path}' was written by another version of this program: resume "
+                'it with that version, or choose another directory'
+            )
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                raise UserError(
+                    f"--root_dir='{self.path}' holds a different experiment: {name} was "
+                    f'{before.get(name, "not set")} and is now {now.get(name, "not set")}; choose '
+                    'another directory'
+                )

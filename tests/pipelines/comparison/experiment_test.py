@@ -1,0 +1,184 @@
+import importlib
+import json
+import pathlib
+import textwrap
+
+import gin
+import pytest
+
+from pipelines import files
+from pipelines.comparison import experiment
+from pipelines.errors import UserError
+
+GOOD = """
+program = 'train_ddqn'
+bindings = ['train_ddqn.num_env_steps = 600']
+seeds = [3, 5]
+[environments]
+short = ["train_ddqn.env_name = 'CartPole-v0'"]
+long = ["train_ddqn.env_name = 'CartPole-v1'"]
+[agents]
+dqn = ['train_ddqn.double = False']
+double_dqn = []
+"""
+SHIPPED = sorted((files.PACKAGE_DIR / 'configs/experiments').glob('*.toml'))
+
+
+def load(tmp_path, text=GOOD, name='small.toml'):
+    (tmp_path / name).write_text(text)
+    return experiment.load(str(tmp_path / name))
+
+
+def test_the_matrix_is_environments_times_agents_times_seeds(tmp_path):
+    plan = load(tmp_path)
+    runs = plan.runs(pathlib.Path('/runs/small'))
+    assert plan.title == 'small' and plan.metric == 'eval_mean'
+    assert [run.name for run in runs[:5]] == [
+        'short/dqn/seed_3', 'short/double_dqn/seed_3', 'long/dqn/seed_3', 'long/double_dqn/seed_3',
+        'short/dqn/seed_5',
+    ]  # fmt: skip
+    assert len({run.path for run in runs}) == 8
+    assert runs[2].path == pathlib.Path('/runs/small/long/dqn/seed_3')
+    assert runs[2].arguments == (
+        '-m', 'pipelines.train_ddqn', '--root_dir=/runs/small/long/dqn/seed_3', '--seed=3',
+        '--gin_bindings=train_ddqn.num_env_steps = 600',
+        "--gin_bindings=train_ddqn.env_name = 'CartPole-v1'",
+        '--gin_bindings=train_ddqn.double = False',
+    )  # fmt: skip
+
+
+def test_a_count_of_seeds_begins_at_zero(tmp_path):
+    assert load(tmp_path, GOOD.replace('[3, 5]', '3')).seeds == (0, 1, 2)
+
+
+BAD = {
+    'no toml at all': 'is not valid TOML',
+    GOOD + "dqn = ['train_ddqn.gamma = 0.9']": 'is not valid TOML: Cannot overwrite a value',
+    GOOD + '[agents]': 'is not valid TOML: Cannot declare',
+    GOOD.replace("'train_ddqn'", "'train_dqn'"): "program = 'train_dqn': must be one of",
+    GOOD.replace("program = 'train_ddqn'", ''): 'program = None: must be one of',
+    GOOD.replace('seeds = [3, 5]', 'seeds = 0'): 'seeds: must be how many (at least 1)',
+    GOOD.replace('seeds = [3, 5]', 'seeds = []'): 'seeds: must be how many',
+    GOOD.replace('seeds = [3, 5]', 'seeds = [3, 3]'): 'seeds: 3 appears 2 times',
+    GOOD.replace('seeds = [3, 5]', 'seeds = [-1]'): 'whole numbers >= 0',
+    GOOD.replace('seeds = [3, 5]', 'seeds = true'): 'seeds: must be',
+    GOOD.replace('seeds = [3, 5]', ''): 'seeds: must be',
+    GOOD.replace('seeds = ', 'sedes = '): "unknown key 'sedes'",
+    GOOD.split('[agents]')[0]: '[agents] is missing or empty',
+    GOOD.split('[agents]')[0] + '[agents]': '[agents] is missing or empty',
+    GOOD.replace('double_dqn = []', "'a/b' = []"): "agents.'a/b' cannot name a directory",
+    GOOD.replace('double_dqn = []', "'..' = []"): "agents.'..' cannot name a directory",
+    GOOD.replace('double_dqn = []', 'double_dqn = 1'): 'agents.double_dqn = 1: must be a list',
+    GOOD.replace('double_dqn = []', "double_dqn = ['x']"): "agents.double_dqn = ['x']: must be",
+    "metric = ['eval_mean']" + GOOD: "metric = ['eval_mean']: must be one of",
+    GOOD.replace("'train_ddqn'", "'./train.py'"): "program = './train.py': must be one of",
+    GOOD.replace("'train_ddqn'", "['train_ddqn']"): "program = ['train_ddqn']: must be one of",
+    'claims = 5' + GOOD: 'claims: must be tables',
+    GOOD + "[[claims]]\ntext = 'a'\nsuffers = ['dqn']\nendures = 'dqn'\nfrom = 'a'\nto = 'b'": (
+        "claims: suffers = ['dqn']: must be a string"
+    ),
+    "metric = 'speed'" + GOOD: "metric = 'speed': must be one of",
+    "gin_file = 'nope.gin'" + GOOD: "gin_file = 'nope.gin' does not exist",
+    'title = 5' + GOOD: 'title = 5: must be a string',
+    GOOD + "[[claims]]\ntext = 'a'": 'claims: each has the keys',
+    GOOD
+    + "[[claims]]\ntext = 'a'\nsuffers = 'dqn'\nendures = 'ddqn'\nfrom = 'short'\nto = 'long'": (
+        "claims: endures = 'ddqn': must be one of ('dqn', 'double_dqn')"
+    ),
+}
+
+
+@pytest.mark.parametrize(('text', 'message'), BAD.items(), ids=BAD.values())
+def test_a_bad_file_is_one_clear_line(tmp_path, text, message):
+    with pytest.raises(UserError) as error:
+        load(tmp_path, text)
+    assert message in str(error.value) and 'small.toml' in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_missing_file_names_the_shipped_ones(tmp_path):
+    with pytest.raises(UserError, match='s2_noisy_cartpole.toml'):
+        experiment.load('nope.toml')
+
+
+def test_a_changed_cell_is_refused_and_a_new_one_is_not(tmp_path):
+    plan = load(tmp_path)
+    cells = {'short/dqn', 'short/double_dqn', 'long/dqn', 'long/double_dqn'}
+    assert experiment.new_cells(plan, tmp_path) == cells
+    experiment.keep(plan, tmp_path)
+    assert experiment.new_cells(plan, tmp_path) == set()
+
+    more = load(tmp_path, GOOD.replace('[3, 5]', '9') + "third = ['train_ddqn.n_step = 3']")
+    assert experiment.new_cells(more, tmp_path) == {'short/third', 'long/third'}
+    fewer = load(tmp_path, GOOD.replace('double_dqn = []', ''))
+    assert experiment.new_cells(fewer, tmp_path) == set()
+    experiment.keep(fewer, tmp_path)
+    assert json.loads((tmp_path / 'experiment.json').read_text()).keys() == cells
+
+    for change, message in (
+        (('= 600', '= 700'), 'num_env_steps = 600'),
+        (('double_dqn = []', "double_dqn = ['a.b = 1']"), 'had no.*a.b = 1'),
+    ):
+        with pytest.raises(UserError, match=f'holds a different experiment: .*{message}'):
+            experiment.new_cells(load(tmp_path, GOOD.replace(*change)), tmp_path)
+
+
+def test_a_change_of_the_programs_own_gin_file_is_a_change(tmp_path, monkeypatch):
+    own = tmp_path / 'own.gin'
+    own.write_text('train_ddqn.gamma = 0.9\n')
+    monkeypatch.setitem(experiment.PROGRAMS, 'train_ddqn', str(own))
+    experiment.keep(load(tmp_path), tmp_path)
+    own.write_text('train_ddqn.gamma = 0.8\n')
+    with pytest.raises(UserError, match='a different experiment: .*gamma = 0.9'):
+        experiment.new_cells(load(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize('program', experiment.PROGRAMS)
+def test_the_programs_own_gin_files(program):
+    module = importlib.import_module(f'pipelines.{program}')
+    assert module._RUN.gin_file.default == experiment.PROGRAMS[program]
+
+
+def test_a_change_of_an_included_gin_file_is_a_change_and_a_new_comment_is_not(tmp_path):
+    inner, outer = tmp_path / 'inner.gin', tmp_path / 'outer.gin'
+    inner.write_text('train_ddqn.gamma = 0.9\n')
+    outer.write_text(f"include '{inner}'\n")
+    text = f"gin_file = '{outer}'" + GOOD
+    experiment.keep(load(tmp_path, text), tmp_path)
+    inner.write_text('# why\ntrain_ddqn.gamma = 0.9  # per env step\n')
+    assert experiment.new_cells(load(tmp_path, text), tmp_path) == set()
+    inner.write_text('train_ddqn.gamma = 0.8\n')
+    with pytest.raises(UserError, match='train_ddqn.gamma = 0.9'):
+        experiment.new_cells(load(tmp_path, text), tmp_path)
+
+
+def test_the_example_that_compare_shows_is_what_its_labels_say(tmp_path):
+    """dqn and double_dqn differ in `double` alone; neither is dueling or sums several rewards."""
+    from pipelines import compare, settings
+
+    example = compare.__doc__.split('An experiment file:')[1]
+    plan = load(tmp_path, textwrap.dedent(example))
+    assert plan.program == 'train_ddqn'
+    own_file = str(files.existing_file(experiment.PROGRAMS[plan.program]))
+    found = {}
+    for run in plan.runs(tmp_path):
+        flag = '--gin_bindings='
+        bindings = [a.removeprefix(flag) for a in run.arguments if a.startswith(flag)]
+        gin.clear_config()
+        gin.parse_config_files_and_bindings([own_file], bindings, skip_unknown=True)
+        dqn = settings.DdqnSettings()
+        assert not dqn.dueling and dqn.n_step == 1 and dqn.target == 'hard'
+        assert not dqn.noisy and not dqn.prioritised and dqn.distribution is None
+        found[run.cell] = dqn.env_name, dqn.double
+    assert found == {
+        'cartpole/dqn': ('CartPole-v1', False),
+        'cartpole/double_dqn': ('CartPole-v1', True),
+        'acrobot/dqn': ('Acrobot-v1', False),
+        'acrobot/double_dqn': ('Acrobot-v1', True),
+    }
+
+
+@pytest.mark.parametrize('path', SHIPPED, ids=lambda p: p.stem)
+def test_every_shipped_experiment_loads_by_name(path):
+    plan = experiment.load(f'configs/experiments/{path.name}')
+    assert plan.runs(pathlib.Path('runs'))

@@ -1,0 +1,89 @@
+import pytest
+
+from pipelines import files
+from pipelines.errors import UserError
+from pipelines.runs import run_dir
+from pipelines.settings import DdqnSettings
+
+
+def test_a_directory_is_replaced_whole_or_put_back(tmp_path):
+    final, tmp = tmp_path / 'policy', tmp_path / 'policy.tmp'
+    for directory, text in ((final, 'old'), (tmp, 'new')):
+        directory.mkdir()
+        (directory / 'a').write_text(text)
+    # Killed between the two renames: only policy.old and policy.tmp exist.
+    final.rename(tmp_path / 'policy.old')
+    (tmp_path / 'checkpoints').mkdir()
+    (tmp_path / 'checkpoints' / 'identity.json').write_text('{}')
+    with run_dir.RunDir(tmp_path):
+        assert (final / 'a').read_text() == 'old'
+        assert sorted(p.name for p in tmp_path.iterdir()) == ['.lock', 'checkpoints', 'policy']
+    tmp.mkdir()
+    (tmp / 'a').write_text('new')
+    files.replace_dir(tmp, final)
+    assert (final / 'a').read_text() == 'new' and not tmp.exists()
+    assert not (tmp_path / 'policy.old').exists()
+
+
+def test_two_processes_cannot_share_a_directory(tmp_path):
+    with run_dir.RunDir(tmp_path), pytest.raises(UserError, match='in use by another process'):
+        run_dir.RunDir(tmp_path)
+    with run_dir.RunDir(tmp_path):
+        pass
+
+
+def test_a_directory_that_cannot_be_made_is_named():
+    with pytest.raises(UserError, match="--root_dir='/proc/nowhere' cannot be written"):
+        run_dir.RunDir('/proc/nowhere')
+
+
+SCHEDULE = DdqnSettings(num_env_steps=10_000).schedule()
+
+
+def claim(run, monkeypatch, seed=0, **changes):
+    """Claims with these operative bindings, of which `num_env_steps` may change."""
+    base = {'train_ddqn.gamma': '0.9', 'train_ddqn.num_env_steps': '100'}
+    bindings = base | {k.replace('__', '.'): v for k, v in changes.items()}
+    monkeypatch.setattr(run_dir.gin_config, 'operative_bindings', lambda: bindings)
+    return run.claim(run_dir.Claim(seed, SCHEDULE, DdqnSettings.changeable()))
+
+
+def test_only_length_intervals_and_evaluations_may_change(tmp_path, monkeypatch):
+    with run_dir.RunDir(tmp_path) as run:
+        assert claim(run, monkeypatch)
+        assert claim(run, monkeypatch, train_ddqn__num_env_steps='200')
+        with pytest.raises(UserError, match='train_ddqn.gamma was 0.9 and is now 0.5'):
+            claim(run, monkeypatch, train_ddqn__gamma='0.5')
+        with pytest.raises(UserError, match='--seed was 0 and is now 1'):
+            claim(run, monkeypatch, seed=1)
+        with pytest.raises(UserError, match='adam.epsilon was not set and is now 1'):
+            claim(run, monkeypatch, adam__epsilon='1')
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path, monkeypatch):
+    """Its identity.json has no format; nothing in the directory changes."""
+    identity = tmp_path / 'checkpoints' / 'identity.json'
+    identity.parent.mkdir()
+    before = '{"--seed": "0", "train_ddqn.categorical": "False", "train_ddqn.gamma": "0.9"}'
+    identity.write_text(before)
+    with (
+        run_dir.RunDir(tmp_path) as run,
+        pytest.raises(UserError, match='written by another version') as error,
+    ):
+        claim(run, monkeypatch)
+    assert '\n' not in str(error.value) and 'resume it with that version' in str(error.value)
+    assert identity.read_text() == before and not (tmp_path / 'config.gin').exists()
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    others = ['thesis.tmp', 'notes.old', 'data.old', 'policy.tmp']
+    for name in others:
+        (tmp_path / name).write_text('mine')
+    with run_dir.RunDir(tmp_path):
+        pass
+    (tmp_path / 'checkpoints').mkdir()
+    (tmp_path / 'checkpoints' / 'identity.json').write_text('{}')
+    with run_dir.RunDir(tmp_path):
+        pass
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left >= {'thesis.tmp', 'notes.old', 'data.old'}

@@ -1,0 +1,53 @@
+import dataclasses
+import json
+
+import pytest
+
+from pipelines.errors import UserError
+from pipelines.runs.summary import Summary
+
+SUMMARY = Summary(
+    env_name='CartPole-v1',
+    agent='ddqn',
+    seed=3,
+    env_steps=9_990,
+    unit='episodes',
+    length=400,
+    train_steps=17,
+    wall_seconds=2.5,
+    env_steps_per_second=3_996.0,
+    eval_returns=[1.0, 2.0],
+    eval_mean=1.5,
+    return_mean_100=20.0,
+    more={'dtype_policy': 'float32'},
+)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / 'summary.json'
+    SUMMARY.write(path)
+    assert Summary.read(path) == SUMMARY
+    entries = json.loads(path.read_text())
+    assert entries['num_episodes'] == 400 and entries['dtype_policy'] == 'float32'
+    assert entries['eval_mean'] == 1.5 and 'unit' not in entries and 'more' not in entries
+    in_steps = dataclasses.replace(SUMMARY, unit='env_steps', length=10_000)
+    in_steps.write(path)
+    assert Summary.read(path) == in_steps
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('{"env_name": "CartPole-v1"}', "it has no 'agent'"),
+        ('[]', 'does not hold a JSON object'),
+        ('{"env_na', 'cannot be read'),
+        (None, 'No such file'),
+    ],
+)
+def test_an_unreadable_file_is_one_line_with_file_and_field(tmp_path, text, message):
+    path = tmp_path / 'summary.json'
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        Summary.read(path)
+    assert str(path) in str(error.value) and '\n' not in str(error.value)
