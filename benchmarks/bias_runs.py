@@ -127,7 +127,7 @@ def _train(parts: assembly.DdqnParts, left: LeftMoves, num_episodes: int) -> np.
     """Trains to the end; returns Q(A, .) after each episode, float32 [N, A]."""
     after_episodes, believed = [0], [_q_values_of_a(parts.agent)]
     while left.num_episodes[0] < num_episodes:
-        parts.collect_and_train.turn(parts.ratio.vector_steps)
+        parts.collect_and_train.run(parts.ratio.vector_steps, until_env_steps=10**9)
         after_episodes.append(int(left.num_episodes[0]))
         believed.append(_q_values_of_a(parts.agent))
     episodes = np.arange(1, num_episodes + 1)

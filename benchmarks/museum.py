@@ -88,12 +88,12 @@ def _targets_of_all_with_all():
 
 def _a_third_is_never_sampled():
     """A sum tree loses leaves, so 34.5 % of the memory is never sampled."""
-    flush, dice = replay_client.ReplayWriter.flush, np.random.default_rng(0)
+    create, dice = replay_client.ReplayWriter._create_items, np.random.default_rng(0)
 
-    def lossy(self, priority=1.0):
-        flush(self, priority if dice.random() >= 0.345 else 0.0)
+    def lossy(self, priority):
+        create(self, priority if dice.random() >= 0.345 else 0.0)
 
-    replay_client.ReplayWriter.flush = lossy
+    replay_client.ReplayWriter._create_items = lossy
 
 
 def _a_time_limit_is_a_failure():

@@ -95,8 +95,8 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
             parts.collector.reset(session.derived_seed('collect'))
             with session.running():
                 while vector_steps := session.left():
-                    metrics = parts.collect_and_train.turn(vector_steps)
-                    session.record(metrics)
+                    turns = parts.collect_and_train.run(vector_steps, session.next_event_env_steps)
+                    session.record(turns)
             if session.is_complete:
                 ratio = parts.collect_and_train.train_steps_per_env_step
                 session.finish(

@@ -87,7 +87,7 @@ def train(
                 while session.left():
                     parts.collector.run()
                     metrics = parts.learner.train()
-                    session.record(metrics)
+                    session.record([metrics])
             if session.is_complete:
                 train_steps = int(training.agent.train_step_counter)
                 episodes = training.statistics.num_episodes

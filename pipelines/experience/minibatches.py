@@ -129,10 +129,16 @@ def choose_minibatches(
         n=shape.n_step,
         gamma=shape.gamma,
     )
-    starts = tf.random.shuffle(tf.where(returns.is_transition))  # int64 [S, 2]: block, start
     wanted = num_minibatches * batch_size
-    starts = tf.gather(starts, tf.range(wanted, dtype=tf.int32) % tf.shape(starts)[0])
-    block, start = tf.unstack(tf.cast(starts, tf.int32), axis=1)
+    if returns.is_transition.shape[1] == 1:
+        # Items of one transition each were drawn one by one: there is nothing to shuffle.
+        block = tf.range(wanted) % tf.shape(returns.is_transition)[0]
+        start = tf.zeros_like(block)
+        starts = tf.stack([block, start], axis=1)
+    else:
+        starts = tf.random.shuffle(tf.where(returns.is_transition))  # int64 [S, 2]: block, start
+        starts = tf.gather(starts, tf.range(wanted) % tf.shape(starts)[0])
+        block, start = tf.unstack(tf.cast(starts, tf.int32), axis=1)
 
     def deal(tensor: tf.Tensor) -> tf.Tensor:
         return tf.reshape(tensor, [num_minibatches, batch_size])

@@ -112,7 +112,8 @@ class ReplayWriter:
                 self._append_row(rows, step_type)
         self._append_row(rows, step_type)
         if self._appended % self._rows_per_chunk == 0:
-            self.flush(priority)
+            self._create_items(priority)
+            self._wait_until_few_are_in_flight()
 
     def _append_row(self, rows: np.ndarray, step_type: np.ndarray) -> None:
         self._writer.append(dict(zip(self._columns, rows, strict=True)))
@@ -121,6 +122,15 @@ class ReplayWriter:
 
     def flush(self, priority: float = 1.0) -> None:
         """Creates the items whose blocks are complete, and waits until the table has them."""
+        self._create_items(priority)
+        self._writer.flush(timeout_ms=self._timeout_ms)
+
+    def _wait_until_few_are_in_flight(self) -> None:
+        # A round trip to the server for each vector step would cost more than all the rest.
+        self._writer.flush(_ITEMS_IN_FLIGHT, timeout_ms=self._timeout_ms)
+
+    def _create_items(self, priority: float) -> None:
+        """Creates the items whose blocks are complete."""
         created = 0
         while self._next_start + self._block_rows <= self._appended:
             age = self._appended - self._next_start  # 1: the newest row
@@ -136,10 +146,8 @@ class ReplayWriter:
                     )
                     created += 1
                     if created % _ITEMS_IN_FLIGHT == 0:
-                        self._writer.flush(timeout_ms=self._timeout_ms)
+                        self._wait_until_few_are_in_flight()
             self._next_start += self._transitions_per_item
-        if created:
-            self._writer.flush(timeout_ms=self._timeout_ms)
 
     def close(self) -> None:
         """Closes the stream."""

@@ -34,11 +34,11 @@ class Collector:
         """
         self._replay, self._listener = replay, listener
         initial_state = policy.get_initial_state(envs.batch_size)
-        self._rollout = Rollout(envs, policy.action, initial_state, self._store, env_steps)
+        self.rollout = Rollout(envs, policy.action, initial_state, self._store, env_steps)
 
     def reset(self, seed: int) -> None:
         """Starts an episode in every environment."""
-        self._rollout.reset(seed)
+        self.rollout.reset(seed)
 
     def run(self, num_vector_steps: int) -> None:
         """Steps every environment `num_vector_steps` times.
@@ -47,7 +47,7 @@ class Collector:
           ReplayStalledError: the replay accepts nothing.
           UserError: a reward is not finite.
         """
-        self._rollout.run(num_vector_steps)
+        self.rollout.run(num_vector_steps)
 
     def _store(self, step: VectorStep) -> bool:
         row = trajectory.from_transition(step.before, step.action_step, step.after)

@@ -44,7 +44,7 @@ class Learner:
         self._agent, self._replay = agent, replay
         self._batch_size, self._max_train_steps = batch_size, max_train_steps
         self._samples: Iterator | None = None
-        self._train = tf.function(self._sample_and_train, autograph=False)
+        self._train = tf.function(self.advance, autograph=False)
         self.train_on = tf.function(self._train_on, autograph=False, jit_compile=fuse)
 
     def train(self, num_train_steps: int) -> dict[str, float]:
@@ -56,17 +56,22 @@ class Learner:
         Raises:
           ReplayStalledError: nothing can be sampled.
         """
-        first_call = self._samples is None
-        if first_call:
+        with self.explained_stalls():
+            loss, mean_q = self._train(tf.constant(num_train_steps))
+        return {'loss': float(loss), 'mean_q': float(mean_q)}
+
+    @contextlib.contextmanager
+    def explained_stalls(self) -> Iterator[None]:
+        """Within it, a graph may call `advance`; that nothing can be sampled is explained."""
+        first_time = self._samples is None
+        if first_time:
             self._samples = self._replay.samples()
         try:
             # XLA announces its first compilation on file descriptor 2.
-            with quiet_native_stderr() if first_call else contextlib.nullcontext():
-                loss, mean_q, highest = self._train(tf.constant(num_train_steps))
+            with quiet_native_stderr() if first_time else contextlib.nullcontext():
+                yield
         except tf.errors.OutOfRangeError as e:
             raise self._replay.stalled('sampling') from e
-        self._replay.note_priority(float(highest))
-        return {'loss': float(loss), 'mean_q': float(mean_q)}
 
     def choose(self, blocks: trajectory.Trajectory) -> MinibatchIndices:
         """Deals a sample's blocks [I, T, ...] into minibatches [max_train_steps, batch_size]."""
@@ -77,9 +82,8 @@ class Learner:
             batch_size=self._batch_size,
         )
 
-    def _sample_and_train(
-        self, num_train_steps: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def advance(self, num_train_steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`train` for the inside of a graph: mean loss and mean Q, float32 []."""
         assert self._samples is not None
         sample = next(self._samples)
         blocks = self._replay.codec.decode(sample.data)
@@ -87,7 +91,7 @@ class Learner:
         prioritisation = self._replay.prioritisation
         if prioritisation is None:
             loss, mean_q, _ = self.train_on(blocks, indices, num_train_steps)
-            return loss, mean_q, tf.constant(0.0)
+            return loss, mean_q
         keys, probabilities, num_items = (
             tf.gather(of_item, indices.block)  # [U, B]
             for of_item in (sample.info.key, sample.info.probability, sample.info.table_size)
@@ -98,7 +102,8 @@ class Learner:
             tf.reshape(keys[:num_train_steps], [-1]),
             tf.reshape(prioritisation.priorities(td_errors[:num_train_steps]), [-1]),
         )
-        return loss, mean_q, highest
+        tf.numpy_function(self._replay.note_priority, [highest], [], stateful=True)
+        return loss, mean_q
 
     def _train_on(
         self,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,13 @@ class VectorStep(NamedTuple):
     action_step: policy_step.PolicyStep  # action and info
     after: ts.TimeStep
     raw_reward: np.ndarray  # float32 [num_envs], for reports: not clipped, without noise
+
+
+class RolloutState(NamedTuple):
+    """Where a rollout is: tensors [num_envs, ...]."""
+
+    time_step: ts.TimeStep
+    policy_state: Any
 
 
 class Rollout:
@@ -54,14 +62,15 @@ class Rollout:
         self._on_step = on_step
         self._env_steps = env_steps
         self._spec = envs.time_step_spec()
-        self._run = tf.function(self._loop, autograph=False)
+        self._run = tf.function(self.advance, autograph=False)
         self._failure: Exception | None = None
 
     def reset(self, seed: int | None = None) -> None:
         """Starts an episode in every environment; without a seed, random streams continue."""
         first = self._envs.reset(seed=seed)
-        self._time_step = tf.nest.map_structure(tf.constant, first)
-        self._policy_state = self._initial_policy_state
+        self.state = RolloutState(
+            tf.nest.map_structure(tf.constant, first), self._initial_policy_state
+        )
 
     def run(self, num_vector_steps: int) -> None:
         """Steps every environment `num_vector_steps` times, or until `on_step` returns False.
@@ -69,19 +78,23 @@ class Rollout:
         Raises:
           Exception: what an environment or `on_step` raised, without TensorFlow's wrapping.
         """
+        with self.unwrapped_failures():
+            self.state = self._run(self.state, tf.constant(num_vector_steps))
+
+    @contextlib.contextmanager
+    def unwrapped_failures(self) -> Iterator[None]:
+        """Within it, what an environment or `on_step` raises in a graph arrives as it was."""
         self._failure = None
         try:
-            self._time_step, self._policy_state = self._run(
-                self._time_step, self._policy_state, tf.constant(num_vector_steps)
-            )
+            yield
         except tf.errors.OpError:
             if self._failure is None:
                 raise
             raise self._failure from None
 
-    def _loop(
-        self, time_step: ts.TimeStep, policy_state: Any, num_vector_steps: tf.Tensor
-    ) -> tuple[ts.TimeStep, Any]:
+    def advance(self, state: RolloutState, num_vector_steps: tf.Tensor) -> RolloutState:
+        """`run` for the inside of a graph: the state that it leads to."""
+
         def body(i, go_on, time_step, policy_state):  # type: ignore[no-untyped-def]
             del go_on
             step = self._action_fn(time_step, policy_state)
@@ -99,10 +112,10 @@ class Rollout:
         _, _, time_step, policy_state = tf.while_loop(
             lambda i, go_on, *_: (i < num_vector_steps) & go_on,
             body,
-            (tf.constant(0), tf.constant(True), time_step, policy_state),
+            (tf.constant(0), tf.constant(True), *state),
             parallel_iterations=1,
         )
-        return time_step, policy_state
+        return RolloutState(time_step, policy_state)
 
     def _step_in_graph(self, step: policy_step.PolicyStep) -> tuple[tf.Tensor, ts.TimeStep]:
         specs = tf.nest.flatten(self._spec)

@@ -6,7 +6,7 @@ import concurrent.futures
 import fractions
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -16,10 +16,12 @@ from pipelines.errors import UserError
 from pipelines.experience.replay import Replay
 from pipelines.loops.collector import Collector
 from pipelines.loops.learner import Learner
+from pipelines.loops.rollout import RolloutState
 
 T = TypeVar('T')
 MAX_TRAIN_STEPS_PER_TURN = 128
 _MAX_ENV_STEPS_PER_TURN = 256
+_MAX_SECONDS_IN_GRAPH = 0.5  # signals are answered between calls
 
 
 class TrainRatio:
@@ -63,9 +65,10 @@ class TrainRatio:
         self.vector_steps = max(1, env_steps // num_envs)
         self.max_train_steps = math.ceil(self.ratio * self.vector_steps * num_envs)
 
-    def train_steps_due(self, env_steps_since_start: int, train_steps: int) -> int:
-        """Returns how many train steps the ratio still owes."""
-        return int(self.ratio * env_steps_since_start) - train_steps
+    def train_steps_due(self, env_steps_since_start: Any, train_steps: Any) -> Any:
+        """Returns how many train steps the ratio still owes; for integers or int64 tensors []."""
+        owed = env_steps_since_start * self.ratio.numerator // self.ratio.denominator
+        return owed - train_steps
 
 
 class CollectAndTrain:
@@ -98,9 +101,25 @@ class CollectAndTrain:
         self._collector, self._learner, self._ratio = collector, learner, ratio
         self._agent, self._replay, self._env_steps = agent, replay, env_steps
         self._min_replay_transitions, self._overlap = min_replay_transitions, overlap
+        self._turns = tf.function(self._turns_in_graph, autograph=False)
         self.learning_start_env_steps: int | None = None  # None: training has not started
 
-    def turn(self, max_vector_steps: int) -> dict[str, float] | None:
+    def run(self, max_vector_steps: int, until_env_steps: int) -> list[dict[str, float]]:
+        """Takes turns, inside the graph where it can; a turn that has begun is finished.
+
+        Args:
+          max_vector_steps: at most so many are taken.
+          until_env_steps: no turn begins after so many env steps.
+
+        Returns:
+          The metrics of each turn that trained.
+        """
+        if not self._may_train() or self._overlap:
+            metrics = self._turn(max_vector_steps)
+            return [metrics] if metrics else []
+        return self._run_in_graph(max_vector_steps, until_env_steps)
+
+    def _turn(self, max_vector_steps: int) -> dict[str, float] | None:
         """Takes a turn of at most `max_vector_steps`; returns metrics, None before training."""
         vector_steps = min(self._ratio.vector_steps, max_vector_steps)
         metrics, due = None, self._due() if self._overlap else 0
@@ -118,14 +137,88 @@ class CollectAndTrain:
             metrics |= self._learner.train(due)
         return metrics
 
-    def _due(self) -> int:
-        """Returns how many train steps are owed; counting starts once replay holds enough."""
+    def _may_train(self) -> bool:
+        """Whether training has started; it starts once replay holds enough."""
         if self.learning_start_env_steps is None:
+            self._replay.flush()  # what is in flight counts
             if self._replay.num_starts < self._min_replay_transitions:
-                return 0
+                return False
             self.learning_start_env_steps = int(self._env_steps)
+        return True
+
+    def _due(self) -> int:
+        """Returns how many train steps are owed."""
+        if not self._may_train():
+            return 0
+        assert self.learning_start_env_steps is not None
         env_steps = int(self._env_steps) - self.learning_start_env_steps
         return self._ratio.train_steps_due(env_steps, int(self._agent.train_step_counter))
+
+    def _run_in_graph(self, max_vector_steps: int, until_env_steps: int) -> list[dict[str, float]]:
+        rollout = self._collector.rollout
+        with rollout.unwrapped_failures(), self._learner.explained_stalls():
+            rollout.state, *rows = self._turns(
+                rollout.state,
+                tf.constant(max_vector_steps),
+                tf.constant(until_env_steps, tf.int64),
+                tf.constant(self.learning_start_env_steps, tf.int64),
+            )
+        turns = zip(*(row.numpy().tolist() for row in rows), strict=True)
+        return [
+            {'loss': loss, 'mean_q': mean_q, 'max_policy_lag_train_steps': 0.0}
+            for train_steps, loss, mean_q in turns
+            if train_steps
+        ]
+
+    def _turns_in_graph(
+        self,
+        state: RolloutState,
+        max_vector_steps: tf.Tensor,
+        until_env_steps: tf.Tensor,
+        learning_start: tf.Tensor,
+    ) -> tuple[RolloutState, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """One turn after the other.
+
+        Returns:
+          The rollout's state; and of each turn its train steps int32 [T], mean loss and mean Q
+          float32 [T], both 0 if it had none.
+        """
+        deadline = tf.timestamp() + _MAX_SECONDS_IN_GRAPH
+
+        def may_continue(turn, vector_steps, *_):  # type: ignore[no-untyped-def]
+            del turn
+            return (
+                (vector_steps < max_vector_steps)
+                & (self._env_steps < until_env_steps)
+                & (tf.timestamp() < deadline)
+            )
+
+        def take_turn(turn, vector_steps, state, *rows):  # type: ignore[no-untyped-def]
+            count = tf.minimum(self._ratio.vector_steps, max_vector_steps - vector_steps)
+            state = self._collector.rollout.advance(state, count)
+            due = self._ratio.train_steps_due(
+                self._env_steps - learning_start, self._agent.train_step_counter
+            )
+            due = tf.cast(due, tf.int32)
+            means = tf.cond(
+                due > 0,
+                lambda: self._learner.advance(due),
+                lambda: (tf.constant(0.0), tf.constant(0.0)),
+            )
+            written = [row.write(turn, x) for row, x in zip(rows, (due, *means), strict=True)]
+            return turn + 1, vector_steps + count, state, *written
+
+        rows = [
+            tf.TensorArray(dtype, 0, dynamic_size=True, element_shape=[])
+            for dtype in (tf.int32, tf.float32, tf.float32)
+        ]
+        _, _, state, *rows = tf.while_loop(
+            may_continue,
+            take_turn,
+            (tf.constant(0), tf.constant(0), state, *rows),
+            parallel_iterations=1,
+        )
+        return state, *(row.stack() for row in rows)
 
     @property
     def train_steps_per_env_step(self) -> float:

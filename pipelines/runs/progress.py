@@ -45,6 +45,11 @@ class Cadence:
     def __init__(self, interval: int, start: int = 0):
         self._interval, self._passed = interval, start // interval
 
+    @property
+    def next_due(self) -> int:
+        """The next multiple."""
+        return (self._passed + 1) * self._interval
+
     def due(self, count: int) -> bool:
         """Whether `count` has reached another multiple since the last call."""
         if count // self._interval == self._passed:

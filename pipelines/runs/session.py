@@ -4,7 +4,7 @@ session = Session(run, seed, schedule, training)
 session.start()                       # resumes from the newest checkpoint
 with session.running():               # saves a last checkpoint at the end
     while left := session.left():
-        session.record(turn(left))    # logs, evaluates, saves, films
+        session.record(turns(left))   # logs, evaluates, saves, films
 if session.is_complete:
     session.finish(more)              # exports the best policy, proves it, reports
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,14 +156,21 @@ class Session:
         """Whether nothing more fits into the run."""
         return not self._left()
 
-    def record(self, metrics: Metrics | None) -> None:
-        """Takes a turn's metrics (None before training); then logs, evaluates, saves and films.
+    @property
+    def next_event_env_steps(self) -> int:
+        """The env steps at which `record` next has something to do, at the earliest."""
+        if self._schedule.unit != 'env_steps' or 'video' in self._cadences:
+            return self._env_steps + 1
+        return min(cadence.next_due for cadence in self._cadences.values())
+
+    def record(self, turns: Sequence[Metrics]) -> None:
+        """Takes the metrics of turns that trained; then logs, evaluates, saves and films.
 
         Raises:
           UserError: the loss is not finite, or the disk is full.
         """
         self._wall_seconds = time.perf_counter() - self._wall_began
-        if metrics is not None:
+        for metrics in turns:
             self._check_finite(metrics['loss'])
             self._progress.gather(metrics)
         count, complete = self.count, self.is_complete

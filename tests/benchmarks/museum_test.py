@@ -29,7 +29,7 @@ SPOILED = [
     (learner, 'choose_minibatches'),
     (Collector, 'run'),
     (ddqn.QLearningAgent, '_loss'),
-    (replay_client.ReplayWriter, 'flush'),
+    (replay_client.ReplayWriter, '_create_items'),
     (gymnasium_env.GymnasiumEnv, '_step'),
 ]
 

@@ -1,12 +1,16 @@
+import contextlib
 import fractions
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines import assembly, gin_config
 from pipelines.errors import UserError
 from pipelines.loops.turns import MAX_TRAIN_STEPS_PER_TURN, TrainRatio, side_by_side
+from pipelines.settings import DdqnSettings
 
 
 @given(
@@ -65,3 +69,53 @@ def test_both_sides_have_ended_when_side_by_side_returns_or_raises():
     assert done == ['collected'] * 2
     with pytest.raises(ZeroDivisionError):
         side_by_side(lambda: 1 / 0, lambda: metrics)
+
+
+@contextlib.contextmanager
+def training(tmp_path, *bindings):
+    """Parts that train a step per four env steps, in turns of 16 vector steps of 4 copies."""
+    gin_config.parse(None, ['mlp_torso.units = (8,)', 'Replay.rows_per_chunk = 4', *bindings])
+    settings = DdqnSettings(
+        num_envs=4, train_steps_per_env_step=0.25, max_train_steps_per_turn=16, batch_size=8,
+        dueling=False, min_replay_transitions=100, fuse_train_steps=False,
+    )  # fmt: skip
+    parts = assembly.assemble_ddqn(settings, 0, tmp_path)
+    with parts.replay:
+        parts.collector.reset(0)
+        while parts.collect_and_train.learning_start_env_steps is None:
+            parts.collect_and_train.run(10**6, until_env_steps=10**6)
+        yield parts
+
+
+def test_turns_in_the_graph_keep_the_ratio_and_end_with_the_turn_that_reaches_the_limit(tmp_path):
+    with training(tmp_path) as parts:
+        env_steps, loop = parts.training.env_steps, parts.collect_and_train
+        start = loop.learning_start_env_steps
+        for limit in (500, 501, 900):
+            before = int(env_steps)
+            turns = loop.run(10**6, until_env_steps=limit)
+            assert limit <= int(env_steps) < max(before, limit) + 4 * parts.ratio.vector_steps
+            assert int(parts.agent.train_step_counter) == (int(env_steps) - start) // 4
+            assert all(np.isfinite(turn['loss']) for turn in turns)
+        before = int(env_steps)
+        assert len(loop.run(parts.ratio.vector_steps + 3, until_env_steps=10**6)) == 2
+        assert int(env_steps) > before + 4 * parts.ratio.vector_steps
+        assert int(parts.agent.train_step_counter) == (int(env_steps) - start) // 4
+
+
+def test_a_loss_that_is_not_finite_leaves_the_graph_as_it_is(tmp_path):
+    with training(tmp_path, 'adam.learning_rate = 1e38', "QLearningAgent.loss = 'mse'") as parts:
+        turns = parts.collect_and_train.run(200, until_env_steps=10**6)
+    assert not np.isfinite(turns[-1]['loss'])
+
+
+def test_what_an_environment_raises_in_the_graph_arrives_unwrapped(tmp_path):
+    class Broken(Exception):
+        pass
+
+    def step(action):
+        raise Broken('the simulator is gone')
+
+    with training(tmp_path) as parts, pytest.raises(Broken, match='the simulator is gone'):
+        parts.training.envs.step = step
+        parts.collect_and_train.run(10, until_env_steps=10**6)

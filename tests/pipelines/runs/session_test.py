@@ -40,7 +40,7 @@ class Run:
     def turn(self, **metrics):
         self._collector.run(seed=self.training.statistics.num_episodes)
         self._learner.train()
-        self.session.record(METRICS | metrics)
+        self.session.record([METRICS | metrics])
 
     def to_the_end(self, after_turn=lambda: None):
         with self.session.running():
