@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 from tf_agents.trajectories import time_step as ts
 
+from agents.raw_screen_policy import ScreensToFrame
 from envs.task import Task
 from pipelines import evaluate, train_ddqn
 from pipelines.runs import export
@@ -97,30 +98,46 @@ def test_an_exported_policy_is_evaluated_as_it_was_trained(run_dir, tmp_path, ca
 
 
 @pytest.mark.slow
-def test_raw_screens_and_frames_lead_to_the_same_actions(run_dir):
-    """The environment and its emulator side by side, each policy with a state of its own."""
-    card = read_json(run_dir, 'policy/policy_card.json')
-    task = Task.from_card(card)
+def test_raw_screens_and_frames_lead_to_the_same_values(run_dir):
+    """The environment and its emulator side by side, each policy with a state of its own.
+
+    On the frame that TensorFlow makes of a screen the two policies are one function. OpenCV's frame
+    may differ by a grey level here and there, which turns the action of a network as little
+    trained as this one where two values are nearly equal: so values are compared.
+    `benchmarks/raw_parity.py` counts the equal actions of a trained one.
+    """
+    task = Task.from_card(read_json(run_dir, 'policy/policy_card.json'))
     env, emulator = task.evaluation_envs(1), task.emulator()
-    frame_policy, raw_policy = (
+    frame_size = task.atari.frame_height, task.atari.frame_width
+    to_frame = ScreensToFrame(emulator.screen_size, frame_size, task.atari.max_pool)
+    policy, raw_policy = (
         export.LoadedPolicy(str(run_dir / name)) for name in ('policy', 'policy_raw')
     )
+    state, twin_state, raw_state = (p.get_initial_state(1) for p in (policy, policy, raw_policy))
     step, screens = env.reset(seed=1), emulator.reset(seed=1)
-    state, raw_state = frame_policy.get_initial_state(1), raw_policy.get_initial_state(1)
-    agreed = []
+    pixels_off = []
     for _ in range(300):
-        step_type = tf.constant(step.step_type)
-        outputs, state = frame_policy.outputs(tf.nest.map_structure(tf.constant, step), state)
-        raw_step = ts.TimeStep(step_type, tf.zeros([1]), tf.ones([1]), tf.constant(screens[None]))
-        raw_outputs, raw_state = raw_policy.outputs(raw_step, raw_state)
+        made = to_frame(tf.constant(screens[np.newaxis]))
+
+        def seen(observation, kind=step.step_type):
+            return ts.TimeStep(tf.constant(kind), tf.zeros([1]), tf.ones([1]), observation)
+
+        outputs, state = policy.outputs(seen(tf.constant(step.observation)), state)
+        twin, twin_state = policy.outputs(seen(made), twin_state)
+        raw, raw_state = raw_policy.outputs(seen(tf.constant(screens[np.newaxis])), raw_state)
         action = outputs['action'].numpy()
         if step.is_last()[0]:
             step, screens = env.step(action), emulator.reset()
             continue
-        agreed.append(int(action[0]) == int(raw_outputs['action'][0]))
+        np.testing.assert_array_equal(raw['q_values'], twin['q_values'])
+        np.testing.assert_array_equal(raw['action'], twin['action'])
+        np.testing.assert_allclose(raw['q_values'], outputs['q_values'], atol=5e-3)
+        difference = np.abs(made.numpy().astype(int) - step.observation)
+        assert difference.max() <= 1
+        pixels_off.append(difference.mean())
         step, (screens, reward, _) = env.step(action), emulator.step(int(action[0]))
         assert reward == env.raw_reward[0]
-    assert np.mean(agreed) >= 0.99
+    assert np.mean(pixels_off) < 1e-3
 
 
 @pytest.mark.slow
