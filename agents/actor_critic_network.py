@@ -29,6 +29,7 @@ class ActorCriticSettings:
     policy_units: Sequence[int]
     value_units: Sequence[int]
     initial_policy_scale: float
+    output_initializer: str
     free_sigma: bool
     initial_sigma: float
     min_sigma: float
@@ -60,23 +61,25 @@ class ActorCriticNetwork(network.Network):
             torsos.dense_stack(settings.policy_units, 'float32')
         )
         self._settings = settings
-        scale, initial_sigma = settings.initial_policy_scale, settings.initial_sigma
+        outputs = settings.initial_policy_scale, settings.output_initializer
         self._discrete = isinstance(distribution, Categorical)
         if isinstance(distribution, Categorical):
-            self._logits = torsos.linear(distribution.num_actions, scale)
+            self._logits = torsos.linear(distribution.num_actions, *outputs)
         else:
             size = distribution.num_dimensions
-            self._mu = torsos.linear(size, scale)
+            self._mu = torsos.linear(size, *outputs)
             # softplus(x + shift) is `initial_sigma - min_sigma` where x is 0
-            self._shift = float(tf.math.log(tf.math.expm1(initial_sigma - settings.min_sigma)))
+            above_floor = settings.initial_sigma - settings.min_sigma
+            self._shift = float(tf.math.log(tf.math.expm1(above_floor)))
             if settings.free_sigma:
                 self._sigma = tf.Variable(tf.zeros([size]), name='sigma')
             else:
-                self._sigma = torsos.linear(size, scale)
+                self._sigma = torsos.linear(size, *outputs)
         self._value = None
         if value_head:
+            value = torsos.linear(1, initializer=settings.output_initializer)
             self._value = tf.keras.Sequential(
-                [*torsos.dense_stack(settings.value_units, 'float32'), torsos.linear(1)]
+                [*torsos.dense_stack(settings.value_units, 'float32'), value]
             )
 
     def call(
@@ -116,6 +119,7 @@ def make_actor_critic_network(
     policy_units: Sequence[int] = (),
     value_units: Sequence[int] = (),
     initial_policy_scale: float = 1.0,
+    output_initializer: str = 'he_normal',
     free_sigma: bool = False,
     initial_sigma: float = 1.0,
     min_sigma: float = 1e-3,
@@ -131,21 +135,28 @@ def make_actor_critic_network(
         features, which both heads share.
       policy_units: hidden layers between the torso and the policy's outputs.
       value_units: hidden layers between the torso and the value.
-      initial_policy_scale: of the initial weights of the policy's outputs; small ones make
-        the first policy the same everywhere.
+      initial_policy_scale: >= 0, multiplies the initial weights of the policy's outputs; small
+        ones make the first policy nearly the same everywhere, and 0 exactly the same.
+      output_initializer: of the outputs of both heads, one of `torsos.INITIALIZERS`.
       free_sigma: sigma is a weight, the same in all states, not a function of the state.
       initial_sigma: what sigma is near at first, more than `min_sigma`.
-      min_sigma: > 0, the floor below which sigma cannot fall.
+      min_sigma: >= 0, the floor below which sigma cannot fall.
 
     Raises:
-      ConfigError: a layer without units, a sigma out of range, or a policy that does not fit
-        the actions.
+      ConfigError: a layer without units, a number out of range, an unknown initializer, or a
+        policy that does not fit the actions.
     """
     torsos.check_units('make_actor_critic_network.policy_units', policy_units)
     torsos.check_units('make_actor_critic_network.value_units', value_units)
-    if not 0.0 < min_sigma < initial_sigma:
+    torsos.check_initializer('make_actor_critic_network.output_initializer', output_initializer)
+    if initial_policy_scale < 0.0:
         raise errors.ConfigError(
-            f'make_actor_critic_network.min_sigma = {min_sigma}: must be positive and less than '
+            f'make_actor_critic_network.initial_policy_scale = {initial_policy_scale}: must be 0 '
+            'or more'
+        )
+    if not 0.0 <= min_sigma < initial_sigma:
+        raise errors.ConfigError(
+            f'make_actor_critic_network.min_sigma = {min_sigma}: must be 0 or more and less than '
             f'initial_sigma = {initial_sigma}'
         )
     distribution = action_distribution.make(policy, action_spec)
@@ -154,6 +165,7 @@ def make_actor_critic_network(
         policy_units=policy_units,
         value_units=value_units,
         initial_policy_scale=initial_policy_scale,
+        output_initializer=output_initializer,
         free_sigma=free_sigma,
         initial_sigma=initial_sigma,
         min_sigma=min_sigma,

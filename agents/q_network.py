@@ -28,6 +28,7 @@ class NetworkSettings:
     hidden_units: Sequence[int] = ()  # of the layers between the features and each linear output
     dtype_policy: str = 'float32'  # of all layers but linear outputs, always float32; see `torsos`
     noisy: bool = False  # all layers after the torso have noise; it is on when `training` is true
+    output_initializer: str = 'he_normal'  # of linear outputs without noise; see `torsos`
 
 
 class QNetwork(network.Network):
@@ -116,7 +117,8 @@ class QNetwork(network.Network):
             )
         else:
             hidden = torsos.dense_stack(settings.hidden_units, settings.dtype_policy)
-            layers = [*hidden, torsos.linear(num_outputs)]
+            output = torsos.linear(num_outputs, initializer=settings.output_initializer)
+            layers = [*hidden, output]
         return tf.keras.Sequential(layers)
 
 
@@ -205,6 +207,7 @@ def make_q_network(
     stream_units: Sequence[int] = (64,),
     plain_units: Sequence[int] = (),
     compute_dtype: str = 'float32',
+    output_initializer: str = 'he_normal',
 ) -> QNetwork:
     """The Q-network that the switches choose.
 
@@ -218,11 +221,14 @@ def make_q_network(
       stream_units: hidden layers of each of the two streams of a dueling network.
       plain_units: hidden layers between torso and head of a network without streams.
       compute_dtype: 'float32', 'bfloat16', or 'auto': bfloat16 where the machine has it.
+      output_initializer: of the linear outputs, one of `torsos.INITIALIZERS`; noisy layers
+        have their paper's.
 
     Raises:
-      ConfigError: a layer without units, an unknown compute_dtype, an observation the torso
-        does not take, or actions that are not discrete.
+      ConfigError: a layer without units, an unknown compute_dtype or initializer, an
+        observation the torso does not take, or actions that are not discrete.
     """
+    torsos.check_initializer('make_q_network.output_initializer', output_initializer)
     torsos.check_units('make_q_network.stream_units', stream_units)
     torsos.check_units('make_q_network.plain_units', plain_units)
     settings = NetworkSettings(
@@ -230,5 +236,6 @@ def make_q_network(
         hidden_units=stream_units if dueling else plain_units,
         dtype_policy=torsos.training_policy(compute_dtype),
         noisy=noisy,
+        output_initializer=output_initializer,
     )
     return factory(observation_spec, action_spec, settings, dueling=dueling)

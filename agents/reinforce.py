@@ -121,6 +121,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         value_coefficient: float = 0.5,
         standardise_advantages: bool = False,
         loss_per: str = 'step',
+        density_offset: float = 0.0,
         gradient_clip_norm: float | None = None,
         name: str = 'PolicyGradientAgent',
     ):
@@ -140,6 +141,8 @@ class PolicyGradientAgent(tf_agent.TFAgent):
             and deviation 1, which takes out the size of the rewards.
           loss_per: 'step': the mean over the batch's real steps; 'episode': the sum over an
             episode's steps, averaged over episodes, which is the formula and unbiased.
+          density_offset: >= 0, added to an action's probability (density) before its logarithm,
+            as some programs do to avoid log 0; it weakens what unlikely actions teach.
           gradient_clip_norm: > 0, the gradient's largest global norm; None for no limit.
           name: of the module.
 
@@ -147,7 +150,15 @@ class PolicyGradientAgent(tf_agent.TFAgent):
           ConfigError: a value out of its range.
         """
         tf.Module.__init__(self, name=name)
-        _check(baseline, entropy_coefficient, value_coefficient, loss_per, gradient_clip_norm)
+        _check(baseline, loss_per, gradient_clip_norm)
+        for parameter, value in (
+            ('entropy_coefficient', entropy_coefficient),
+            ('density_offset', density_offset),
+        ):
+            if value < 0:
+                _fail(parameter, value, 'must be 0 or more')
+        if value_coefficient <= 0:
+            _fail('value_coefficient', value_coefficient, 'must be positive')
         if standardise_advantages and baseline != 'value':
             raise errors.ConfigError(
                 'PolicyGradientAgent.standardise_advantages = True: this belongs to baseline '
@@ -160,7 +171,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         self._entropy_coefficient = entropy_coefficient
         self._value_coefficient = value_coefficient
         self._standardise_advantages = standardise_advantages
-        self._loss_per = loss_per
+        self._loss_per, self._density_offset = loss_per, density_offset
         policy = (time_step_spec, action_spec, actor_network, distribution)
         super().__init__(
             time_step_spec,
@@ -216,6 +227,8 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         log_prob = self._distribution.log_prob(
             outputs, tf.gather_nd(experience.policy_info, steps.index)
         )  # [N]
+        if self._density_offset:
+            log_prob = tf.math.log(tf.exp(log_prob) + self._density_offset)
         entropy = self._distribution.entropy(outputs)  # [N]
         advantage, value_losses = steps.returns, tf.zeros_like(steps.returns)
         if self._baseline == 'value':
@@ -270,17 +283,14 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         return info
 
 
-def _check(baseline, entropy_coefficient, value_coefficient, loss_per, clip_norm) -> None:
-    def fail(parameter: str, value: object, cure: str) -> NoReturn:
-        raise errors.ConfigError(f'PolicyGradientAgent.{parameter} = {value!r}: {cure}')
-
+def _check(baseline: str, loss_per: str, clip_norm: float | None) -> None:
     if baseline not in BASELINES:
         raise errors.ConfigError(f'baseline = {baseline!r}: must be one of {BASELINES}')
     if loss_per not in ('step', 'episode'):
-        fail('loss_per', loss_per, "must be 'step' or 'episode'")
-    if entropy_coefficient < 0:
-        fail('entropy_coefficient', entropy_coefficient, 'must be 0 or more')
-    if value_coefficient <= 0:
-        fail('value_coefficient', value_coefficient, 'must be positive')
+        _fail('loss_per', loss_per, "must be 'step' or 'episode'")
     if clip_norm is not None and clip_norm <= 0:
-        fail('gradient_clip_norm', clip_norm, 'must be positive, or None')
+        _fail('gradient_clip_norm', clip_norm, 'must be positive, or None')
+
+
+def _fail(parameter: str, value: object, cure: str) -> NoReturn:
+    raise errors.ConfigError(f'PolicyGradientAgent.{parameter} = {value!r}: {cure}')

@@ -62,6 +62,51 @@ class LinearSchedule(LearningRateSchedule):
 
 
 @gin.configurable
+class JumpingLinearSchedule(LearningRateSchedule):
+    """A line that starts late, divides by the whole span all the same, and so jumps at its end.
+
+    `initial` until `delay_steps`; then initial + (step - delay_steps) / span_steps * (final -
+    initial), which is not yet `final` when step `span_steps` sets it to `final`. Only
+    configurations that repeat a program with this mistake use it; `LinearSchedule` is right.
+    """
+
+    def __init__(self, initial: float, final: float, span_steps: int, delay_steps: int):
+        """Makes the schedule.
+
+        Args:
+          initial: the value at first.
+          final: the value from `span_steps` on.
+          span_steps: the divisor, and the step of the jump; more than `delay_steps`.
+          delay_steps: >= 0, how long the value stays `initial`.
+
+        Raises:
+          ConfigError: a value out of its range.
+        """
+        if not 0 <= delay_steps < span_steps:
+            raise errors.ConfigError(
+                f'JumpingLinearSchedule: delay_steps = {delay_steps}, span_steps = {span_steps}: '
+                'delay_steps must be 0 or more and less than span_steps'
+            )
+        self._initial, self._final = initial, final
+        self._span_steps, self._delay_steps = span_steps, delay_steps
+
+    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
+        """float32 []: the value at integer `step`."""
+        late = tf.cast(tf.maximum(step - self._delay_steps, 0), tf.float32)
+        line = self._initial + late / self._span_steps * (self._final - self._initial)
+        return tf.where(step < self._span_steps, line, self._final)
+
+    def get_config(self) -> dict[str, float]:
+        """The constructor's arguments, for Keras."""
+        return dict(
+            initial=self._initial,
+            final=self._final,
+            span_steps=self._span_steps,
+            delay_steps=self._delay_steps,
+        )
+
+
+@gin.configurable
 class ExponentialSchedule(LearningRateSchedule):
     """final + (initial - final) * exp(-rate_per_step * step), a smooth decay to `final`."""
 

@@ -7,7 +7,8 @@ layer observation [B, ...] -> features [B, F]. The dtype policies, by Keras's na
     mixed_bfloat16   float32 weights, products in bfloat16: for weights that are trained
     bfloat16         weights too: for copies that are only ever used in products
 
-Hidden weights start as He et al. 2015 propose (https://arxiv.org/abs/1502.01852).
+Weights start as He et al. 2015 propose (https://arxiv.org/abs/1502.01852) unless a configuration
+says otherwise; `INITIALIZERS` has the choices, by Keras's names. Biases start at 0.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from agents import errors
 
 TorsoFactory = Callable[[tf.TensorSpec, str], tf.keras.layers.Layer]
 COMPUTE_DTYPES = ('float32', 'bfloat16', 'auto')
+INITIALIZERS = ('he_normal', 'glorot_uniform')  # the second is Keras's default for its layers
 _BFLOAT16_CPU_FLAGS = ('avx512_bf16', 'amx_bf16')
 
 
@@ -56,23 +58,28 @@ def _multiplies_in_bfloat16() -> bool:
     return any(flag in cpu for flag in _BFLOAT16_CPU_FLAGS)
 
 
-def dense_stack(units: Sequence[int], dtype_policy: str) -> list[tf.keras.layers.Layer]:
-    """Dense ReLU layers, one for each of the `units`."""
+def dense_stack(
+    units: Sequence[int], dtype_policy: str, initializer: str = 'he_normal'
+) -> list[tf.keras.layers.Layer]:
+    """Dense ReLU layers, one for each of the `units`, whose weights start as `initializer` says."""
     return [
         tf.keras.layers.Dense(
-            n, activation='relu', kernel_initializer=_he_normal(), dtype=dtype_policy
+            n, activation='relu', kernel_initializer=_initializer(initializer), dtype=dtype_policy
         )
         for n in units
     ]
 
 
-def linear(units: int, initial_scale: float = 1.0) -> tf.keras.layers.Layer:
+def linear(
+    units: int, initial_scale: float = 1.0, initializer: str = 'he_normal'
+) -> tf.keras.layers.Layer:
     """A linear output layer, always in float32 because its outputs are compared with each other.
 
-    `initial_scale` multiplies its initial, He-normal weights.
+    `initial_scale` (>= 0) multiplies its initial weights.
     """
-    initializer = tf.keras.initializers.VarianceScaling(2.0 * initial_scale**2)
-    return tf.keras.layers.Dense(units, kernel_initializer=initializer, dtype='float32')
+    return tf.keras.layers.Dense(
+        units, kernel_initializer=_initializer(initializer, initial_scale), dtype='float32'
+    )
 
 
 def check_units(name: str, units: Any) -> None:
@@ -83,8 +90,19 @@ def check_units(name: str, units: Any) -> None:
         )
 
 
-def _he_normal() -> tf.keras.initializers.Initializer:
-    return tf.keras.initializers.HeNormal()
+def check_initializer(name: str, initializer: Any) -> None:
+    """Raises a ConfigError that names the parameter unless `initializer` is known."""
+    if initializer not in INITIALIZERS:
+        raise errors.ConfigError(f'{name} = {initializer!r}: must be one of {INITIALIZERS}')
+
+
+def _initializer(name: str, scale: float = 1.0) -> tf.keras.initializers.Initializer:
+    """The initializer of `INITIALIZERS` with this name, its numbers multiplied by `scale`."""
+    if scale == 0.0:
+        return tf.keras.initializers.Zeros()
+    if name == 'he_normal':
+        return tf.keras.initializers.VarianceScaling(2.0 * scale**2)
+    return tf.keras.initializers.VarianceScaling(scale**2, 'fan_avg', 'uniform')
 
 
 @gin.configurable
@@ -93,6 +111,7 @@ def mlp_torso(
     dtype_policy: str = 'float32',
     *,
     units: Sequence[int] = (256, 256),
+    kernel_initializer: str = 'he_normal',
 ) -> tf.keras.layers.Layer:
     """Dense ReLU layers over the flattened observation.
 
@@ -103,14 +122,15 @@ def mlp_torso(
       observation_spec: of one observation, without the batch.
       dtype_policy: of the layers, see the module.
       units: the width of each layer; () for none.
+      kernel_initializer: one of `INITIALIZERS`.
 
     Raises:
-      ConfigError: a layer without units.
+      ConfigError: a layer without units, or an unknown initializer.
     """
     check_units('mlp_torso.units', units)
-    return tf.keras.Sequential(
-        [_EncodeObservation(observation_spec), *dense_stack(units, dtype_policy)]
-    )
+    check_initializer('mlp_torso.kernel_initializer', kernel_initializer)
+    layers = dense_stack(units, dtype_policy, kernel_initializer)
+    return tf.keras.Sequential([_EncodeObservation(observation_spec), *layers])
 
 
 class _EncodeObservation(tf.keras.layers.Layer):
@@ -139,6 +159,7 @@ def conv_torso(
     dtype_policy: str = 'float32',
     *,
     layers: Sequence[Sequence[int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
+    kernel_initializer: str = 'he_normal',
 ) -> tf.keras.layers.Layer:
     """Convolutions over stacked frames.
 
@@ -149,13 +170,16 @@ def conv_torso(
       observation_spec: uint8 [K, height, width], the oldest frame first.
       dtype_policy: of the layers, see the module.
       layers: (filters, kernel size, stride) of each, without padding, ReLU after each.
+      kernel_initializer: one of `INITIALIZERS`.
 
     Returns:
       The layer uint8 [B, K, height, width] -> [B, F]; pixels count as x / 255.
 
     Raises:
-      ConfigError: the observation is not a stack of frames, or the frames are too small.
+      ConfigError: the observation is not a stack of frames, the frames are too small, or the
+        initializer is unknown.
     """
+    check_initializer('conv_torso.kernel_initializer', kernel_initializer)
     if observation_spec.shape.rank != 3 or observation_spec.dtype != tf.uint8:
         raise errors.ConfigError(
             'conv_torso needs stacked uint8 frames [K, height, width] (an Atari game with '
@@ -172,7 +196,7 @@ def conv_torso(
                 size,
                 stride,
                 activation='relu',
-                kernel_initializer=_he_normal(),
+                kernel_initializer=_initializer(kernel_initializer),
                 dtype=dtype_policy,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -14,14 +15,20 @@ from matplotlib import pyplot as plt
 Curve = Mapping[str, Sequence[float]]  # 'episode', 'mean' and 'standard_error' of each point
 
 
-def draw_panels(
-    png: pathlib.Path, rows: Mapping[str, tuple[float, Sequence[Mapping[str, Curve]]]]
-) -> None:
-    """Draws a row of two panels (tables, networks) for each {quantity: (true value, curves)}."""
+class Row(NamedTuple):
+    """A row of two panels: tables and networks."""
+
+    truth: float  # of what is drawn, or what it is with the true values
+    panels: Sequence[Mapping[str, Curve]]  # curves by name
+    truth_name: str = 'true value'  # actions are called left and right, so not 'right'
+
+
+def draw_panels(png: pathlib.Path, rows: Mapping[str, Row]) -> None:
+    """Draws each quantity's row of two panels."""
     figure, axes = plt.subplots(len(rows), 2, figsize=(10, 6.4), sharey='row', layout='constrained')
-    for row, (title, (truth, panels)) in zip(axes, rows.items(), strict=True):
-        for panel, curves in zip(row, panels, strict=True):
-            _draw(panel, curves, truth)
+    for row, (title, drawn) in zip(axes, rows.items(), strict=True):
+        for panel, curves in zip(row, drawn.panels, strict=True):
+            _draw(panel, curves, drawn)
         row[0].set_ylabel(title)
     _save(figure, png)
 
@@ -42,7 +49,7 @@ def draw_step_sizes(png: pathlib.Path, kinds: Mapping[str, dict], names: Sequenc
                 panel.errorbar(
                     list(each['tables']), mean, 2 * np.array(error), fmt='o-', capsize=3, label=name
                 )
-        bias.axhline(0.0, color='black', linestyle='--', linewidth=1)
+        bias.axhline(0.0, color='black', linestyle='--', linewidth=1, label='true value')
         bias.set_title(kind)
         left.set_xlabel('step size')
         for panel in (bias, left):
@@ -53,14 +60,15 @@ def draw_step_sizes(png: pathlib.Path, kinds: Mapping[str, dict], names: Sequenc
     _save(figure, png)
 
 
-def _draw(panel, curves: Mapping[str, Curve], truth: float):
+def _draw(panel, curves: Mapping[str, Curve], row: Row):
     for name, curve in curves.items():
         mean, band = np.array(curve['mean']), 2 * np.array(curve['standard_error'])
         (line,) = panel.plot(curve['episode'], mean, label=name)
         panel.fill_between(
             curve['episode'], mean - band, mean + band, color=line.get_color(), alpha=0.25
         )
-    panel.axhline(truth, color='black', linestyle='--', linewidth=1, label=f'right: {truth:.4g}')
+    label = f'{row.truth_name}: {row.truth:.4g}'
+    panel.axhline(row.truth, color='black', linestyle='--', linewidth=1, label=label)
     panel.set_xlabel('episodes')
     panel.grid(alpha=0.3)
     panel.legend(fontsize='small')

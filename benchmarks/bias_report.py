@@ -133,7 +133,7 @@ def _why(data: dict) -> str:
     return (
         '**Why.** The maximum of noisy estimates is on average larger than the maximum of the true '
         'values. Double Q-learning values an action by rewards that were not used to choose it: '
-        'its estimate is right at best, and too low if a worse action is sometimes chosen '
+        'its estimate is true at best, and too low if a worse action is sometimes chosen '
         '(van Hasselt 2010, https://papers.nips.cc/paper/2010/hash/'
         '091d584fced301b442654dd8c23b3fc9-Abstract.html). Here, in random play, it ends '
         f'{bias(double)} from the truth, and {bias(from_truth)} if its tables start at the truth: '
@@ -169,8 +169,10 @@ def _where_they_go(kind: str, plain: Summary, double: Summary, truth: Mapping[st
 
 
 def _verdict(measured: Measured) -> str:
-    """Says in words whether an estimate is right, given its bias."""
-    words = {0: 'is right within two standard errors', 1: 'is too high', -1: 'is too low'}
+    """Says in words whether an estimate is true, given its bias."""
+    words = {
+        0: 'is the true value within two standard errors', 1: 'is too high', -1: 'is too low'
+    }  # fmt: skip
     return f'{words[sign(measured)]} ({bias(measured)})'
 
 
@@ -223,7 +225,11 @@ def _draw(root: pathlib.Path, kinds: Mapping[str, dict], step_size: float) -> No
     bias_pictures.draw_panels(
         root / 'left_moves.png',
         {
-            titles[kind]: (each['truth'][quantities[kind]], panels(each, quantities[kind]))
+            titles[kind]: bias_pictures.Row(
+                each['truth'][quantities[kind]],
+                panels(each, quantities[kind]),
+                truth_name='with the true values',
+            )
             for kind, each in kinds.items()
         },
     )
@@ -231,7 +237,7 @@ def _draw(root: pathlib.Path, kinds: Mapping[str, dict], step_size: float) -> No
         bias_pictures.draw_panels(
             root / _picture(kind),
             {
-                title: (each['truth'][quantity], panels(each, quantity))
+                title: bias_pictures.Row(each['truth'][quantity], panels(each, quantity))
                 for title, quantity in (('Q(A, right)', 'q_right'), ('max Q(A, a)', 'q_max'))
             },
         )

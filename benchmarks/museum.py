@@ -6,7 +6,8 @@
 
 The binding `museum.mistake` names the mistake; None is the right version. Flags and all other
 bindings are the program's. The program itself can make only one mistake, a missing target network
-(`train_ddqn.target = 'none'`), because a published comparison needs it.
+(`train_ddqn.target = 'none'`), because a published comparison needs it. docs/museum.md says where
+each mistake stands in the tutorials, how to notice it, and which test keeps it out.
 """
 
 from __future__ import annotations

@@ -9,17 +9,20 @@ import numpy as np
 
 
 class GaussianBandit(gym.Env):
-    """Episodes of one step; reward 1 / max(0.05, |action - target|), at most 20.
+    """Episodes of one step; the reward is `peak` near the target and falls with the distance.
 
-    Observation: the constant 1, float32 [1]. Action: float32 [1], unbounded.
+        reward = peak * width / max(width, |action - target|)
+
+    By default that is 1 / max(0.05, |action - 4|). Observation: the constant 1, float32 [1].
+    Action: float32 [1], unbounded.
     """
 
     metadata = {'render_modes': []}
     observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
     action_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
 
-    def __init__(self, target: float = 4.0):
-        self._target = target
+    def __init__(self, target: float = 4.0, width: float = 0.05, peak: float = 20.0):
+        self._target, self._width, self._peak = target, width, peak
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -28,5 +31,6 @@ class GaussianBandit(gym.Env):
         return np.ones(1, np.float32), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        reward = 1.0 / max(0.05, abs(float(action[0]) - self._target))
+        distance = abs(float(action[0]) - self._target)
+        reward = self._peak * self._width / max(self._width, distance)
         return np.ones(1, np.float32), reward, True, False, {}

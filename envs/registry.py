@@ -33,6 +33,12 @@ if 'Taxi-v3' not in gym.registry:
     )
 
 gym.register('GaussianBandit-v0', 'envs.gaussian_bandit:GaussianBandit', max_episode_steps=1)
+gym.register(  # 0.25 / max(0.25, |action - 4|)
+    'WideGaussianBandit-v0',
+    'envs.gaussian_bandit:GaussianBandit',
+    max_episode_steps=1,
+    kwargs={'width': 0.25, 'peak': 1.0},
+)
 gym.register('LinearQuadratic-v0', 'envs.linear_quadratic:LinearQuadratic', max_episode_steps=50)
 gym.register('BlindCliffwalk-v0', 'envs.blind_cliffwalk:BlindCliffwalk', max_episode_steps=1_000)
 gym.register(

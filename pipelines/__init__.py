@@ -1,7 +1,8 @@
 """The programs, and everything they share.
 
-    train_ddqn  train_reinforce  evaluate  compare     the programs
+    train_ddqn  train_reinforce  evaluate  compare  tutorials     the programs
     assembly      builds a run from its settings
+    posts/        the tutorials: their experiments, and a page about each
     comparison/   runs experiments and compares finished runs
     runs/         a run's directory: progress, checkpoints, exported policies, summary
     loops/        collecting, training and evaluating

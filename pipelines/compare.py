@@ -60,6 +60,10 @@ _METRIC = flags.DEFINE_string(
     'metric', None, "With --run_dirs: 'eval_mean' (the default) or 'return_mean_100'.",
     flag_values=_FLAGS,
 )  # fmt: skip
+_X_AXIS = flags.DEFINE_string(
+    'x_axis', None, "The curves' x axis: 'env_steps' (the default) or 'episodes'; overrides the "
+    "experiment file's.", flag_values=_FLAGS,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +78,7 @@ def _main() -> None:
     from pipelines.runs import run_dir
 
     if _RUN_DIRS.value:
-        found = results.read_all(_RUN_DIRS.value)
+        found = results.read_all(_RUN_DIRS.value, _X_AXIS.value or 'env_steps')
         with run_dir.RunDir(str(_ROOT_DIR.value)) as root:
             _report(root.path, 'Comparison', '', _compare(found, _METRIC.value or 'eval_mean'))
         return
@@ -93,6 +97,7 @@ def _check_flags() -> None:
     if importlib.util.find_spec('rliable') is None:
         raise UserError("this needs rliable: pip install -c constraints.txt -e '.[compare]'")
     from pipelines.comparison.experiment import METRICS
+    from pipelines.settings import X_AXES
 
     if _METRIC.value and _METRIC.value not in METRICS:
         raise UserError(f"--metric='{_METRIC.value}': must be one of {tuple(METRICS)}")
@@ -100,6 +105,8 @@ def _check_flags() -> None:
         raise UserError(
             f"--metric='{_METRIC.value}' is for --run_dirs: an experiment file names its own metric"
         )
+    if _X_AXIS.value and _X_AXIS.value not in X_AXES:
+        raise UserError(f"--x_axis='{_X_AXIS.value}': must be one of {tuple(X_AXES)}")
 
 
 def _run_and_report(
@@ -126,7 +133,8 @@ def _run_and_report(
     finished = [run for run in runs if run.is_finished]
     finished.sort(key=lambda run: cells.index(run.cell))  # in the file's order, then by seed
     if finished:
-        found = [results.read(run.path, run.environment, run.agent) for run in finished]
+        x_axis = _X_AXIS.value or plan.x_axis
+        found = [results.read(run.path, run.environment, run.agent, x_axis) for run in finished]
         data = _compare(found, plan.metric, plan.claims)
         commands = {run.name: shlex.join(('python', *run.arguments)) for run in runs}
         _report(root, plan.title, plan.text, data, commands, failed)

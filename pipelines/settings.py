@@ -14,6 +14,13 @@ import gin
 from pipelines import errors
 from pipelines.errors import Count, Name, OptionalCount, Positive, Share, Switch, UserError
 
+X_AXES = {'env_steps': 'environment steps', 'episodes': 'training episodes'}  # and their labels
+
+
+def check_x_axis(name: str, value: Any) -> None:
+    """Raises a UserError that names the parameter if `value` is not one of `X_AXES`."""
+    errors.check(name, value, errors.Range(f'one of {tuple(X_AXES)}', lambda v: v in tuple(X_AXES)))
+
 
 def may_change(default: Any) -> Any:
     """A field whose value may change when a run is resumed."""
@@ -36,6 +43,9 @@ class RunSchedule:
     num_selection_episodes: int
     eval_epsilon: float = 0.0
     video_interval_episodes: int | None = None  # None: no films
+    num_episodes: int | None = None  # if the unit is env steps: the run also ends after so many
+    log_every_episode: bool = False
+    x_axis: str = 'env_steps'  # of the run's pictures: one of `X_AXES`
 
     @property
     def unit_in_words(self) -> str:
@@ -47,8 +57,12 @@ class RunSchedule:
 class _Settings:
     """What the settings of both programs share."""
 
+    log_every_episode: Switch = may_change(False)  # print a line for each training episode
+    x_axis: Name = may_change('env_steps')  # of curve.png and metrics.png: or 'episodes'
+
     def __post_init__(self) -> None:
         errors.check_fields(self.name(), self)
+        check_x_axis(f'{self.name()}.x_axis', self.x_axis)
 
     @classmethod
     def name(cls) -> str:
@@ -68,7 +82,8 @@ class DdqnSettings(_Settings):
     """Settings of Q-learning; a step is one action in one environment, frame skip included."""
 
     env_name: Name = 'CartPole-v1'  # a Gymnasium id with discrete actions
-    num_env_steps: Count = may_change(50_000)  # in the whole run, not counting resets
+    num_env_steps: Count = may_change(50_000)  # in the whole run at most, not counting resets
+    num_episodes: OptionalCount = may_change(None)  # or: the run also ends after so many
     num_envs: Count = 16  # environments stepped together
     double: Switch = True  # choose the bootstrap action with the online network
     dueling: Switch = True  # value and advantage streams instead of one head
@@ -119,6 +134,9 @@ class DdqnSettings(_Settings):
             num_selection_episodes=self.num_selection_episodes,
             eval_epsilon=self.eval_epsilon,
             video_interval_episodes=self.video_interval_episodes,
+            num_episodes=self.num_episodes,
+            log_every_episode=self.log_every_episode,
+            x_axis=self.x_axis,
         )
 
 
@@ -162,4 +180,6 @@ class ReinforceSettings(_Settings):
             num_eval_episodes=self.num_eval_episodes,
             num_selection_episodes=self.num_selection_episodes,
             video_interval_episodes=self.video_interval_episodes,
+            log_every_episode=self.log_every_episode,
+            x_axis=self.x_axis,
         )

@@ -95,7 +95,12 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
             parts.collector.reset(session.derived_seed('collect'))
             with session.running():
                 while vector_steps := session.left():
-                    turns = parts.collect_and_train.run(vector_steps, session.next_event_env_steps)
+                    turns = parts.collect_and_train.run(
+                        vector_steps,
+                        session.next_event_env_steps,
+                        end_after_episodes=session.episodes_left,
+                        pause_after_episodes=session.episodes_to_next_event,
+                    )
                     session.record(turns)
             if session.is_complete:
                 ratio = parts.collect_and_train.train_steps_per_env_step

@@ -61,6 +61,7 @@ def train(
     import tensorflow as tf
 
     from pipelines import assembly
+    from pipelines.loops.episode_losses import Turn
     from pipelines.runs import video
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
@@ -87,7 +88,7 @@ def train(
                 while session.left():
                     parts.collector.run()
                     metrics = parts.learner.train()
-                    session.record([metrics])
+                    session.record([Turn(int(training.env_steps), train_steps=1, metrics=metrics)])
             if session.is_complete:
                 train_steps = int(training.agent.train_step_counter)
                 episodes = training.statistics.num_episodes

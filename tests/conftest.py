@@ -7,6 +7,55 @@ import pytest
 
 import pipelines  # noqa: F401, sets the environment that keeps TensorFlow quiet
 
+# Files whose tests share trained runs, the longest first.
+_WHOLE_RUNS = (
+    'train_ddqn_switches_test',
+    'space_invaders_test',
+    'train_ddqn_test',
+    'compare_test',
+    'train_reinforce_test',
+    'learning_test',
+    'tutorials_test',
+    'evaluate_test',
+    'export_test',
+)
+_TRAINED = {
+    'finished',
+    'longer',
+    'switched',
+    'others',
+    'trained',
+    'run_dir',
+    'policy_dir',
+    'exported',
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Deals the files that share trained runs to the workers, so no run is made by two of them.
+
+    pytest-xdist gives each of n workers one n-th of the list, and one that has finished steals from
+    the end of another's: what must not be split stands at the beginning of an n-th.
+    """
+    files = {name: [] for name in _WHOLE_RUNS}
+    others = []
+    for item in items:
+        if item.path.stem in files and _TRAINED.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+        files.get(item.path.stem, others).append(item)
+    workers = getattr(config, 'workerinput', {'workercount': 1})['workercount']
+    dealt = [[] for _ in range(workers)]
+    for i, name in enumerate(_WHOLE_RUNS):
+        turn, place = divmod(i, workers)
+        dealt[place if turn % 2 == 0 else -1 - place].extend(files[name])
+    size, items[:] = -(-len(items) // workers), []
+    for share in dealt:
+        room = max(0, size - len(share))
+        items += share + others[:room]
+        others = others[room:]
+    items += others
+
 
 def pytest_collection_finish():
     """What was imported stays: the garbage collector need not walk through it every time."""

@@ -122,15 +122,11 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
         'python -m pipelines.train_ddqn --root_dir=runs/space_invaders_tutorial '
         '--gin_file=configs/ddqn_space_invaders_tutorial.gin': _CHECK,
     },
-    {
-        'python -m pipelines.train_ddqn --root_dir=runs/tutorial_memory '
-        '--gin_file=configs/ddqn_space_invaders_tutorial.gin '
-        '--gin_bindings="Replay.capacity_transitions = 200_000" '
-        '--gin_bindings="train_ddqn.frame_stack = 3"': _CHECK,
-    },
+    {'python -m pipelines.tutorials': ()},
+    {'python -m pipelines.tutorials run continuous-policy-gradients': ('--quick',)},
     {
         'python -m pipelines.train_ddqn --root_dir=runs/prioritised '
-        '--gin_file=configs/ddqn_space_invaders_prioritised.gin': _CHECK,
+        '--gin_file=configs/ddqn_space_invaders_prioritised_tutorial.gin': _CHECK,
     },
     {
         'python -m pipelines.train_ddqn --root_dir=runs/dueling '
@@ -152,7 +148,14 @@ _EXPERIMENT = (
     'dozens of runs; the experiment of README goes through the same program, and every shipped '
     "experiment's bindings are checked by tests/pipelines/comparison/experiment_test.py"
 )
+_TUTORIAL = 'minutes to hours; one of the tutorials is run in its short form'
 NOT_RUN: dict[str, str] = {
+    'python -m pipelines.tutorials run reinforce-cartpole': _TUTORIAL,
+    'python -m pipelines.tutorials run double-q': _TUTORIAL,
+    'python -m pipelines.tutorials run space-invaders': _TUTORIAL,
+    'python -m pipelines.tutorials run two-heads': _TUTORIAL,
+    'python -m pipelines.tutorials run dueling-cartpole': _TUTORIAL,
+    'python -m pipelines.tutorials run space-invaders-prioritised': _TUTORIAL,
     'git clone URL tf-agents-pipelines': 'has no address here',
     'cd tf-agents-pipelines': 'is about the clone',
     'source .venv/bin/activate': 'every program here is run by that interpreter',

@@ -3,6 +3,7 @@
 The commands themselves are run by `docs_commands`, which `.ci/run` starts.
 """
 
+import ast
 import importlib
 import pathlib
 import pkgutil
@@ -14,10 +15,14 @@ import gin
 import pytest
 
 from pipelines import files
+from pipelines.posts import catalogue, page
 from tests import docs_commands, docs_markdown
 from tests.docs_markdown import DOCUMENTS, README, ROOT
 
 RESULTS = ROOT / 'docs/results.md'
+MUSEUM = ROOT / 'docs/museum.md'
+MISTAKES = re.findall(r'^## (\w+)$', MUSEUM.read_text(), re.MULTILINE)
+every_mistake = pytest.mark.parametrize('mistake', MISTAKES)
 # What docs/extend.md has its reader write, and does not show.
 TO_BE_WRITTEN = {'tests/agents/expected_sarsa_test.py'}
 every_document = pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: path.name)
@@ -86,6 +91,12 @@ def test_the_readmes_results_are_copied():
         assert '<!-- results: ' in line, line
 
 
+@pytest.mark.parametrize('tutorial', catalogue.load_all(), ids=lambda tutorial: tutorial.name)
+def test_the_constants_of_each_tutorial_are_those_of_its_configuration(tutorial):
+    """The table that `constants_test` holds the configurations against."""
+    assert page.constants_table(tutorial) in (ROOT / 'docs/tutorials.md').read_text()
+
+
 def test_the_tutorials_results_are_copied():
     """Each row of what a post published, beside ours."""
     tables = docs_markdown.prose(ROOT / 'docs/tutorials.md').split(
@@ -95,6 +106,40 @@ def test_the_tutorials_results_are_copied():
     assert len(rows) > 8
     for row in rows:
         assert '<!-- results: ' in row, row
+
+
+def test_the_museum_lists_every_mistake_once_and_has_all_exhibits():
+    from benchmarks import museum
+
+    listed = re.findall(r'^\| \[`(\w+)`\]', MUSEUM.read_text(), re.MULTILINE)
+    assert listed == MISTAKES and len(set(listed)) == len(listed)
+    assert museum.MISTAKES.keys() <= set(MISTAKES)
+    for file in ('museum.toml', 'museum_reinforce.toml'):
+        plan = tomllib.loads((ROOT / 'benchmarks' / file).read_text())
+        labels = {label for label in plan['agents'] if not label.startswith('right')}
+        assert labels and labels <= set(MISTAKES), labels
+
+
+@every_mistake
+def test_each_mistake_of_the_museum_has_its_place_symptom_and_cost(mistake):
+    section = docs_markdown.section(MUSEUM, mistake)
+    parts = re.findall(r'^\*\*([A-Z][\w ]+)\*\*', section, re.MULTILINE)
+    assert parts == ['Where', 'What it does', 'How to notice it', 'Cost', 'Held by']
+    assert '```python' in section.partition('**How to notice it**')[2].partition('**Cost**')[0]
+    cost = section.partition('**Cost**: ')[2]
+    assert '<!-- results: ' in cost or cost.startswith('not measured'), cost
+    is_exhibit = re.search(rf'^\| .*\(#{mistake}\).* exhibit \|$', MUSEUM.read_text(), re.MULTILINE)
+    assert bool(is_exhibit) == ('<!-- results: what-each-mistake-costs -->' in cost)
+
+
+@every_mistake
+def test_each_test_that_holds_a_mistake_is_there(mistake):
+    held = docs_markdown.section(MUSEUM, mistake).partition('**Held by**')[2]
+    tests = re.findall(r'`(tests/[\w/]+_test\.py)::(test_\w+)`', held)
+    assert tests and len(tests) == held.count('::')
+    for file, name in tests:
+        body = ast.parse((ROOT / file).read_text()).body
+        assert name in [getattr(node, 'name', None) for node in body], f'{file}::{name}'
 
 
 @every_document
@@ -149,6 +194,9 @@ def test_every_program_flag_and_gin_file_exists(command, capsys):
     defined = _flags_of(module, capsys)
     assert defined
     written = docs_markdown.files_of_the_reader()
+    if module == 'pipelines.tutorials' and arguments:
+        verb, name, *arguments = arguments
+        assert verb in ('run', 'page') and catalogue.find(name, catalogue.load_all()), name
     for argument in arguments:
         name, equals, value = argument.partition('=')
         assert name.startswith('--') and equals and name[2:] in defined, argument

@@ -31,8 +31,8 @@ def compare(results: Sequence[Result], metric: str, claims: Iterable[Claim] = ()
     """Everything that can be said about the runs.
 
     Args:
-      results: finished runs, in the order to show agents and environments in; an agent may have
-        different seeds in different environments.
+      results: finished runs, in the order to show agents and environments in, with learning
+        curves over one x axis; an agent may have different seeds in different environments.
       metric: 'eval_mean' or 'return_mean_100'.
       claims: to be judged; those about missing cells are left out.
 
@@ -54,6 +54,7 @@ def compare(results: Sequence[Result], metric: str, claims: Iterable[Claim] = ()
     together = bool(normalised) and (len(scales) > 1 or is_atari)
     return {
         'metric': metric,
+        'x_axis': results[0].x_axis,
         'min_seeds_of_a_claim': MIN_SEEDS,
         'fewest_seeds': min(len(s) for agents in scores.values() for s in agents.values()),
         'environments': {
@@ -128,7 +129,7 @@ def _iqm_difference(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _curves(agents: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
-    """By agent, the IQM of return_mean_100 over the env steps that all its seeds have reached.
+    """By agent, the IQM of its learning curves as far as all its seeds have come.
 
     An agent with a run that has no curve is left out: a mean over the other runs alone would
     be of a selection.
@@ -137,13 +138,13 @@ def _curves(agents: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
     for agent, runs in agents.items():
         if not all(run.returns for run in runs):
             continue
-        start = max(run.env_steps[0] for run in runs)
-        end = min(run.env_steps[-1] for run in runs)
+        start = max(run.x[0] for run in runs)
+        end = min(run.x[-1] for run in runs)
         if start >= end:
             continue
-        env_steps = np.linspace(start, end, _CURVE_POINTS)
-        returns = np.array([np.interp(env_steps, run.env_steps, run.returns) for run in runs])
-        curves[agent] = {'env_steps': env_steps.tolist()} | _lists(statistics.iqm_curve(returns))
+        x = np.linspace(start, end, _CURVE_POINTS)
+        returns = np.array([np.interp(x, run.x, run.returns) for run in runs])
+        curves[agent] = {runs[0].x_axis: x.tolist()} | _lists(statistics.iqm_curve(returns))
     return curves
 
 

@@ -5,6 +5,7 @@
     bindings = ['train_ddqn.num_env_steps = 20_000']   # optional: for every run
     seeds = 10                                   # 0 to 9; or a list
     metric = 'eval_mean'                         # optional: or 'return_mean_100'
+    x_axis = 'env_steps'                         # optional: of the curves; or 'episodes'
 
     [environments]                               # a name and its bindings
     cartpole = ["train_ddqn.env_name = 'CartPole-v1'"]
@@ -30,6 +31,7 @@ from typing import Any
 
 from pipelines import files
 from pipelines.errors import UserError
+from pipelines.settings import check_x_axis
 
 PROGRAMS = {  # and the gin file that each reads by default
     'train_ddqn': 'configs/ddqn_cartpole.gin',
@@ -39,8 +41,8 @@ METRICS = {
     'eval_mean': 'mean return of the exported policy, on seeds never used before',
     'return_mean_100': 'mean return of the last 100 training episodes',
 }
-_KEYS = ('title', 'text', 'program', 'gin_file', 'bindings', 'seeds', 'metric', 'environments',
-         'agents', 'claims')  # fmt: skip
+_KEYS = ('title', 'text', 'program', 'gin_file', 'bindings', 'seeds', 'metric', 'x_axis',
+         'environments', 'agents', 'claims')  # fmt: skip
 _FILE_NAME = re.compile(r'[A-Za-z0-9][\w.+-]*', re.ASCII)
 
 
@@ -95,6 +97,7 @@ class Experiment:
     environments: Mapping[str, tuple[str, ...]]
     agents: Mapping[str, tuple[str, ...]]
     claims: tuple[Claim, ...]
+    x_axis: str = 'env_steps'  # of the curves; or 'episodes'
 
     def runs(self, root: pathlib.Path) -> list[Run]:
         """All runs, the first seed of every cell before the second seed of any."""
@@ -210,6 +213,7 @@ def _experiment(table: Mapping[str, Any], stem: str) -> Experiment:
         )
     if table.get('metric', 'eval_mean') not in tuple(METRICS):
         raise UserError(f'metric = {table["metric"]!r}: must be one of {tuple(METRICS)}')
+    check_x_axis('x_axis', table.get('x_axis', 'env_steps'))
     for key in ('title', 'text', 'gin_file'):
         if not isinstance(table.get(key, ''), str):
             raise UserError(f'{key} = {table[key]!r}: must be a string')
@@ -227,6 +231,7 @@ def _experiment(table: Mapping[str, Any], stem: str) -> Experiment:
         environments=environments,
         agents=agents,
         claims=tuple(_claim(claim, environments, agents) for claim in table.get('claims', [])),
+        x_axis=table.get('x_axis', 'env_steps'),
     )
     experiment.definitions()  # reads the gin file
     return experiment

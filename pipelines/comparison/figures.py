@@ -9,6 +9,8 @@ from typing import Any
 import matplotlib
 
 from pipelines import files
+from pipelines.comparison.results import CURVES
+from pipelines.settings import X_AXES
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402, after the choice of a backend without a screen
@@ -38,19 +40,20 @@ def draw_scores(data: Data, png: pathlib.Path) -> None:
 
 
 def draw_curves(data: Data, png: pathlib.Path) -> bool:
-    """The IQM of the training return against environment steps.
+    """The IQM of the training return against environment steps or episodes.
 
     Returns:
       False where no environment has a curve: nothing is drawn.
     """
     names = [name for name, env in data['environments'].items() if env['curves']]
+    x_axis = data['x_axis']
 
     def draw(axes: Axes, environment: str) -> None:
         curves = data['environments'][environment]['curves']
         for agent in data['environments'][environment]['agents']:
             if agent in curves:
-                _band(axes, curves[agent]['env_steps'], curves[agent], _colour(data, agent), agent)
-        axes.set(title=environment, xlabel='environment steps', ylabel='IQM of return_mean_100')
+                _band(axes, curves[agent][x_axis], curves[agent], _colour(data, agent), agent)
+        axes.set(title=environment, xlabel=X_AXES[x_axis], ylabel=f'IQM of {CURVES[x_axis]}')
         axes.legend(fontsize='small')
 
     if names:

@@ -1,6 +1,6 @@
-"""A report in three forms: Markdown to paste, JSON to compute with, one HTML file to open.
+"""A page in three forms: Markdown to paste, JSON to compute with, one HTML file to open.
 
-report.html contains its pictures and its style, so it opens offline and can be mailed.
+The HTML file contains its pictures and its style, so it opens offline and can be mailed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import html
 import mimetypes
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import markdown as markdown_lib  # type: ignore[import-untyped]
@@ -30,14 +30,21 @@ pre { padding: 0.6rem; overflow-x: auto; }
 _PICTURE = re.compile(r'(<img\b[^>]*?\bsrc=")([^"]+)(")')
 
 
-def write(directory: pathlib.Path, title: str, markdown: str, data: Mapping[str, Any]) -> None:
-    """Writes report.md, report.json and report.html, each whole or not at all.
+def write(
+    directory: pathlib.Path,
+    title: str,
+    markdown: str,
+    data: Mapping[str, Any],
+    name: str = 'report',
+) -> None:
+    """Writes <name>.md, <name>.json and <name>.html, each whole or not at all.
 
     Args:
       directory: must exist; pictures are looked up in it.
       title: the page's title, and the Markdown's first heading.
       markdown: the text below the title, with tables; pictures by relative path.
       data: the same as JSON.
+      name: of the files.
 
     Raises:
       FileNotFoundError: a picture is missing.
@@ -51,9 +58,19 @@ def write(directory: pathlib.Path, title: str, markdown: str, data: Mapping[str,
         f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
         f'<body>\n{body}\n</body>\n</html>\n'
     )
-    files.write_text(directory / 'report.md', text)
-    files.write_json(directory / 'report.json', data)
-    files.write_text(directory / 'report.html', page)
+    files.write_text(directory / f'{name}.md', text)
+    files.write_json(directory / f'{name}.json', data)
+    files.write_text(directory / f'{name}.html', page)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ['---'] * len(head), *rows]
+    return '\n'.join('| ' + ' | '.join(_cell(cell) for cell in line) + ' |' for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace('|', r'\|')
 
 
 def _with_data(directory: pathlib.Path, found: re.Match[str]) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 from pipelines.comparison import figures, html_page
 from pipelines.comparison.experiment import METRICS
+from pipelines.comparison.results import CURVES
 from pipelines.comparison.statistics import Estimate, short
+from pipelines.settings import X_AXES
 
 Data = Mapping[str, Any]
 
@@ -51,7 +53,9 @@ def write(
         sections.append('![probability of improvement](improvement.png)')
     sections += ['## Performance profiles', '![share of runs above a score](profiles.png)']
     if has_curves:
-        sections += ['## Sample efficiency', '![return against env steps](curves.png)']
+        x_axis = data['x_axis']
+        caption = f'IQM of {CURVES[x_axis]}, against {X_AXES[x_axis]}'
+        sections += ['## Sample efficiency', f'![{caption}](curves.png)']
     sections += [*_cost(data), *_how(data, provenance)]
     everything = data | {'provenance': dataclasses.asdict(provenance)}
     html_page.write(root, title, '\n\n'.join(sections), everything)

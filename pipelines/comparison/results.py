@@ -12,11 +12,20 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
 
 if TYPE_CHECKING:
     from envs.task import Task
+
+
+_WINDOW = 20  # episodes
+CURVES = {  # by x axis: what a learning curve shows
+    'env_steps': 'return_mean_100',
+    'episodes': f'the mean return of the last {_WINDOW} episodes',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +37,9 @@ class Result:
     path: pathlib.Path
     summary: Summary
     card: Mapping[str, Any]  # the exported policy's
-    env_steps: list[float]  # the learning curve: at each of these steps,
-    returns: list[float]  # the mean return of the last 100 training episodes
+    x_axis: str  # of the learning curve: one of `CURVES`
+    x: list[float]  # at each of these env steps or episodes,
+    returns: list[float]  # what `CURVES` says
 
     @property
     def seed(self) -> int:
@@ -65,13 +75,19 @@ class Result:
         return score
 
 
-def read(path: pathlib.Path, environment: str | None = None, agent: str | None = None) -> Result:
+def read(
+    path: pathlib.Path,
+    environment: str | None = None,
+    agent: str | None = None,
+    x_axis: str = 'env_steps',
+) -> Result:
     """Reads the run in `path`.
 
     Args:
       path: the run's directory.
       environment: what to call its environment; the Gymnasium id by default.
       agent: what to call its agent; the run's own name for it by default.
+      x_axis: of its learning curve: 'env_steps', or 'episodes', which needs episodes.csv.
 
     Raises:
       UserError: a file is missing or damaged.
@@ -79,16 +95,18 @@ def read(path: pathlib.Path, environment: str | None = None, agent: str | None =
     try:
         summary = Summary.read(path / 'summary.json')
         card = _read_card(path / 'policy' / 'policy_card.json')
-        env_steps, returns = _read_curve(path / 'progress.csv')
+        by_steps = _read_curve(path / 'progress.csv')
     except UserError as e:
         raise UserError(f'{path} holds no finished run: {e}') from e
+    x, returns = by_steps if x_axis == 'env_steps' else _read_episodes(path / 'episodes.csv')
     return Result(
         environment=environment or summary.env_name,
         agent=agent or summary.agent,
         path=path,
         summary=summary,
         card=card,
-        env_steps=env_steps,
+        x_axis=x_axis,
+        x=x,
         returns=returns,
     )
 
@@ -111,6 +129,21 @@ def _read_curve(path: pathlib.Path) -> tuple[list[float], list[float]]:
         )
 
 
+def _read_episodes(path: pathlib.Path) -> tuple[list[float], list[float]]:
+    """The numbers of the training episodes, and the mean return of the last 20 at each."""
+    if not path.exists():
+        raise UserError(
+            f"x_axis = 'episodes': {path} does not exist (earlier versions wrote none): leave out "
+            "that run, or compare over 'env_steps'"
+        )
+    with _damage_is_the_users(path), open(path, newline='') as f:
+        rows = [(int(row['episode']), float(row['return'])) for row in csv.DictReader(f)]
+    count = np.arange(1, len(rows) + 1)
+    total = np.cumsum([0.0, *(each for _, each in rows)])
+    first = np.maximum(0, count - _WINDOW)
+    return [float(i) for i, _ in rows], ((total[count] - total[first]) / (count - first)).tolist()
+
+
 @contextlib.contextmanager
 def _damage_is_the_users(path: pathlib.Path) -> Iterator[None]:
     """Turns what goes wrong while a file is read into a UserError that names it."""
@@ -121,13 +154,13 @@ def _damage_is_the_users(path: pathlib.Path) -> Iterator[None]:
         raise UserError(f'{path} cannot be read: {reason}') from e
 
 
-def read_all(directories: Iterable[str]) -> list[Result]:
+def read_all(directories: Iterable[str], x_axis: str = 'env_steps') -> list[Result]:
     """Every finished run in or below the directories.
 
     Different agents of one name get what differs between them added to their names.
 
     Raises:
-      UserError: one of the directories holds no finished run.
+      UserError: one of the directories holds no finished run, or a run no such curve.
     """
     results: dict[pathlib.Path, Result] = {}
     for name in directories:
@@ -135,7 +168,7 @@ def read_all(directories: Iterable[str]) -> list[Result]:
         paths = sorted(pathlib.Path(d) for d, _, files in os.walk(name) if 'summary.json' in files)
         if not paths:
             raise UserError(f"--run_dirs: '{name}' holds no finished run: no summary.json in it")
-        results |= {path.resolve(): read(path) for path in paths}
+        results |= {path.resolve(): read(path, x_axis=x_axis) for path in paths}
     return _named_apart(list(results.values()))
 
 

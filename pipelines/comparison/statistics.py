@@ -94,6 +94,11 @@ def iqm_curve(returns: np.ndarray) -> Band:
     return _band(lambda r: _middle_half(r[:, 0]).mean(axis=0), returns[:, np.newaxis])
 
 
+def mean_curve(returns: np.ndarray) -> Band:
+    """The mean over seeds at each point: `returns` is [seeds, points]."""
+    return _band(lambda r: r[:, 0].mean(axis=0), returns[:, np.newaxis])
+
+
 def profile(scores: np.ndarray, thresholds: np.ndarray) -> Band:
     """The performance profile: the share of runs whose score is above each threshold [T]."""
     return _band(lambda s: np.mean(s[..., np.newaxis] > thresholds, axis=(0, 1)), scores)

@@ -15,8 +15,9 @@ from pipelines import errors
 from pipelines.errors import UserError
 from pipelines.experience.replay import Replay
 from pipelines.loops.collector import Collector
+from pipelines.loops.episode_losses import Turn
 from pipelines.loops.learner import Learner
-from pipelines.loops.rollout import RolloutState
+from pipelines.loops.rollout import Go, RolloutState
 
 T = TypeVar('T')
 MAX_TRAIN_STEPS_PER_TURN = 128
@@ -104,25 +105,39 @@ class CollectAndTrain:
         self._turns = tf.function(self._turns_in_graph, autograph=False)
         self.learning_start_env_steps: int | None = None  # None: training has not started
 
-    def run(self, max_vector_steps: int, until_env_steps: int) -> list[dict[str, float]]:
-        """Takes turns, inside the graph where it can; a turn that has begun is finished.
+    def run(
+        self,
+        max_vector_steps: int,
+        until_env_steps: int,
+        *,
+        end_after_episodes: int | None = None,
+        pause_after_episodes: int | None = None,
+    ) -> list[Turn]:
+        """Takes turns, inside the graph where it can.
+
+        A turn that has begun is finished, except that the last episode ends it.
 
         Args:
           max_vector_steps: at most so many are taken.
           until_env_steps: no turn begins after so many env steps.
+          end_after_episodes: how many more episodes the run has, the last of which ends the
+            turn, so with a single environment none is begun after it; None: no limit.
+          pause_after_episodes: no turn begins once so many more episodes have ended; None: no
+            limit.
 
         Returns:
-          The metrics of each turn that trained.
+          The turns, those that did not train included.
         """
+        self._collector.limit_episodes(end_after_episodes, pause_after_episodes)
         if not self._may_train() or self._overlap:
-            metrics = self._turn(max_vector_steps)
-            return [metrics] if metrics else []
+            return [self._turn(max_vector_steps)]
         return self._run_in_graph(max_vector_steps, until_env_steps)
 
-    def _turn(self, max_vector_steps: int) -> dict[str, float] | None:
-        """Takes a turn of at most `max_vector_steps`; returns metrics, None before training."""
+    def _turn(self, max_vector_steps: int) -> Turn:
+        """Takes a turn of at most `max_vector_steps`."""
         vector_steps = min(self._ratio.vector_steps, max_vector_steps)
-        metrics, due = None, self._due() if self._overlap else 0
+        metrics: dict[str, float] = {}
+        train_steps = due = self._due() if self._overlap else 0
         if due:
             self._agent.publish()
             metrics = side_by_side(
@@ -131,11 +146,11 @@ class CollectAndTrain:
             metrics['max_policy_lag_train_steps'] = due
         else:
             self._collector.run(vector_steps)
-        at_once = not self._overlap or vector_steps == max_vector_steps  # the run's last turn
-        if at_once and (due := self._due()):
-            metrics = {'max_policy_lag_train_steps': 0.0} | (metrics or {})
-            metrics |= self._learner.train(due)
-        return metrics
+        is_last = vector_steps == max_vector_steps or self._collector.is_over
+        if (is_last or not self._overlap) and (due := self._due()):
+            metrics = {'max_policy_lag_train_steps': 0.0} | metrics | self._learner.train(due)
+            train_steps += due
+        return Turn(int(self._env_steps), train_steps, metrics)
 
     def _may_train(self) -> bool:
         """Whether training has started; it starts once replay holds enough."""
@@ -154,7 +169,7 @@ class CollectAndTrain:
         env_steps = int(self._env_steps) - self.learning_start_env_steps
         return self._ratio.train_steps_due(env_steps, int(self._agent.train_step_counter))
 
-    def _run_in_graph(self, max_vector_steps: int, until_env_steps: int) -> list[dict[str, float]]:
+    def _run_in_graph(self, max_vector_steps: int, until_env_steps: int) -> list[Turn]:
         rollout = self._collector.rollout
         with rollout.unwrapped_failures(), self._learner.explained_stalls():
             rollout.state, *rows = self._turns(
@@ -163,11 +178,17 @@ class CollectAndTrain:
                 tf.constant(until_env_steps, tf.int64),
                 tf.constant(self.learning_start_env_steps, tf.int64),
             )
-        turns = zip(*(row.numpy().tolist() for row in rows), strict=True)
         return [
-            {'loss': loss, 'mean_q': mean_q, 'max_policy_lag_train_steps': 0.0}
-            for train_steps, loss, mean_q in turns
-            if train_steps
+            Turn(
+                env_steps,
+                train_steps,
+                {'loss': loss, 'mean_q': mean_q, 'max_policy_lag_train_steps': 0.0}
+                if train_steps
+                else {},
+            )
+            for env_steps, train_steps, loss, mean_q in zip(
+                *(row.numpy().tolist() for row in rows), strict=True
+            )
         ]
 
     def _turns_in_graph(
@@ -176,26 +197,27 @@ class CollectAndTrain:
         max_vector_steps: tf.Tensor,
         until_env_steps: tf.Tensor,
         learning_start: tf.Tensor,
-    ) -> tuple[RolloutState, tf.Tensor, tf.Tensor, tf.Tensor]:
+    ) -> tuple[RolloutState, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """One turn after the other.
 
         Returns:
-          The rollout's state; and of each turn its train steps int32 [T], mean loss and mean Q
-          float32 [T], both 0 if it had none.
+          The rollout's state; and of each turn the env steps at its end int64 [T], its train
+          steps int32 [T], mean loss and mean Q float32 [T], both 0 if it had none.
         """
         deadline = tf.timestamp() + _MAX_SECONDS_IN_GRAPH
 
-        def may_continue(turn, vector_steps, *_):  # type: ignore[no-untyped-def]
+        def may_continue(turn, vector_steps, go, *_):  # type: ignore[no-untyped-def]
             del turn
             return (
                 (vector_steps < max_vector_steps)
+                & (go == Go.ON)
                 & (self._env_steps < until_env_steps)
                 & (tf.timestamp() < deadline)
             )
 
-        def take_turn(turn, vector_steps, state, *rows):  # type: ignore[no-untyped-def]
+        def take_turn(turn, vector_steps, go, state, *rows):  # type: ignore[no-untyped-def]
             count = tf.minimum(self._ratio.vector_steps, max_vector_steps - vector_steps)
-            state = self._collector.rollout.advance(state, count)
+            state, go = self._collector.rollout.advance(state, count)
             due = self._ratio.train_steps_due(
                 self._env_steps - learning_start, self._agent.train_step_counter
             )
@@ -205,17 +227,18 @@ class CollectAndTrain:
                 lambda: self._learner.advance(due),
                 lambda: (tf.constant(0.0), tf.constant(0.0)),
             )
-            written = [row.write(turn, x) for row, x in zip(rows, (due, *means), strict=True)]
-            return turn + 1, vector_steps + count, state, *written
+            done = (self._env_steps.read_value(), due, *means)
+            written = [row.write(turn, x) for row, x in zip(rows, done, strict=True)]
+            return turn + 1, vector_steps + count, go, state, *written
 
         rows = [
             tf.TensorArray(dtype, 0, dynamic_size=True, element_shape=[])
-            for dtype in (tf.int32, tf.float32, tf.float32)
+            for dtype in (tf.int64, tf.int32, tf.float32, tf.float32)
         ]
-        _, _, state, *rows = tf.while_loop(
+        _, _, _, state, *rows = tf.while_loop(
             may_continue,
             take_turn,
-            (tf.constant(0), tf.constant(0), state, *rows),
+            (tf.constant(0), tf.constant(0), tf.constant(int(Go.ON)), state, *rows),
             parallel_iterations=1,
         )
         return state, *(row.stack() for row in rows)
@@ -231,8 +254,8 @@ class CollectAndTrain:
         if self.learning_start_env_steps is None or not train_steps:
             raise UserError(
                 f'training never started within {int(self._env_steps):,} env steps: lower '
-                'min_replay_transitions or raise num_env_steps (a step can be sampled only after '
-                'a few more steps of its environment)'
+                'min_replay_transitions, or raise num_env_steps (and num_episodes where it is set; '
+                'a step can be sampled only after a few more steps of its environment)'
             )
         return train_steps / (int(self._env_steps) - self.learning_start_env_steps)
 

@@ -104,7 +104,8 @@ class Checkpoints:
                 'with that version, or use a new directory'
             ) from e
         for name, part in self._parts.items():
-            part.restore(state[name])
+            if name in state:  # a part that is newer than the checkpoint starts here
+                part.restore(state[name])
         return True
 
     def _newest_whole(self, say: Callable[[str], None]) -> pathlib.Path | None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import os
 import pathlib
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from pipelines.protocols import Metrics
+from pipelines.runs.csv_log import CsvLog, short
+from pipelines.runs.events import Events
 
 
 def columns(more: Sequence[str]) -> tuple[str, ...]:
@@ -71,6 +69,7 @@ class Progress:
     def __init__(
         self,
         directory: pathlib.Path,
+        events: Events,
         metrics: Sequence[str],
         gauges: Mapping[str, Callable[[], Any]],
         evaluation_columns: Sequence[str] = (),
@@ -79,71 +78,45 @@ class Progress:
 
         Args:
           directory: directory of the run.
+          events: its event file, opened before `open` is called.
           metrics: names of a turn's metrics; a row has the mean since the last row, or the
             maximum if the name begins with 'max_'.
           gauges: further columns, read when a row is written.
           evaluation_columns: further columns, filled when an evaluation was made.
         """
-        self.path = directory / 'progress.csv'
         self._metric_names, self._gauges = tuple(metrics), dict(gauges)
         self._columns = columns((*metrics, *gauges, *evaluation_columns))
+        self._csv, self._events = CsvLog(directory / 'progress.csv', self._columns), events
         self._turns: list[Metrics] = []
-        self._num_bytes = 0
         self.maxima = {name: 0.0 for name in metrics if name.startswith('max_')}
 
     def state(self) -> State:
         """Syncs the rows so far to disk; returns what `restore` needs."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._tensorboard.flush()
-        return State(num_bytes=self._file.tell(), maxima=self.maxima)
+        return State(num_bytes=self._csv.state(), maxima=self.maxima)
 
     def restore(self, state: State) -> None:
         """Goes back to `state`; `open` then cuts the file there."""
-        self._num_bytes, self.maxima = state['num_bytes'], state['maxima']
+        self._csv.restore(state['num_bytes'])
+        self.maxima = state['maxima']
 
-    def open(self, unit: str, length: int, start: int) -> None:
-        """Opens the files.
+    def open(self, limits: Mapping[str, int], start: Mapping[str, int]) -> None:
+        """Opens the file, and adds the rows that it keeps to the event file.
 
         Args:
-          unit: column that measures progress: 'env_steps' or 'episodes'.
-          length: where the run will end, in that unit.
-          start: where the run is now, in that unit.
+          limits: where the run will end, by the columns that say how far it is: 'env_steps',
+            'episodes' or both, of which the first is shown.
+          start: where the run is now, by the same columns.
         """
-        kept = self._open_csv()
-        # Event files cannot be cut, so the kept rows are written again.
-        directory = self.path.parent / 'tensorboard'
-        shutil.rmtree(directory, ignore_errors=True)
-        self._tensorboard = tf.summary.create_file_writer(str(directory))
-        for row in kept:
-            self._add_to_tensorboard(row)
-        self._unit, self._length = unit, length
-        self._opened = (start, time.perf_counter())
+        for row in self._csv.open():
+            self._add_to_events(row)
+        self._limits, self._start, self._opened = dict(limits), start, time.perf_counter()
+        self._unit = next(iter(limits))
         self._bar = None
         if sys.stderr.isatty():
-            self._bar = tqdm.tqdm(total=length, initial=start, unit=f' {unit}', leave=False)
-
-    def _open_csv(self) -> list[dict[str, str]]:
-        """Cuts the file to its length at the checkpoint; returns its rows."""
-        self._file = self._open_file()
-        self._file.truncate(min(self._num_bytes, self.path.stat().st_size))
-        self._file.seek(0)
-        kept = _rows(self._file, self._columns) if self._num_bytes else []
-        if kept is None:
-            damaged = self.path.with_suffix('.csv.damaged')
-            print(f'{self.path} is damaged: it is {damaged.name} now, and a new file starts here')
-            self._file.close()
-            os.replace(self.path, damaged)
-            self._file = self._open_file()
-            kept, self._num_bytes = [], 0
-        self._file.seek(0, os.SEEK_END)
-        self._csv = csv.DictWriter(self._file, self._columns)
-        if self._num_bytes == 0:
-            self._csv.writeheader()
-        return kept
-
-    def _open_file(self) -> TextIO:
-        return open(self.path, 'a+', newline='')
+            self._bar = tqdm.tqdm(
+                total=limits[self._unit], initial=start[self._unit], unit=f' {self._unit}',
+                leave=False,
+            )  # fmt: skip
 
     def gather(self, metrics: Metrics) -> None:
         """Takes the metrics of one turn."""
@@ -160,58 +133,47 @@ class Progress:
                 full[name] = float(np.max(values) if name in self.maxima else np.mean(values))
         full |= {name: float(gauge()) for name, gauge in self._gauges.items()}
         full |= row
-        self._csv.writerow({k: _short(v) for k, v in full.items()})
-        self._file.flush()
-        self._add_to_tensorboard(full)
+        self._csv.add(full)
+        self._csv.flush()
+        self._add_to_events(full)
         self._show(full)
 
-    def _add_to_tensorboard(self, row: Mapping[str, Any]) -> None:
-        with self._tensorboard.as_default(step=int(row['env_steps'])):
-            for name, value in row.items():
-                if name not in ('env_steps', 'wall_seconds') and value != '':
-                    tf.summary.scalar(_TENSORBOARD_NAMES.get(name, name), float(value))
+    def _add_to_events(self, row: Mapping[str, Any]) -> None:
+        scalars = {
+            _TENSORBOARD_NAMES.get(name, name): float(value)
+            for name, value in row.items()
+            if name not in ('env_steps', 'wall_seconds') and value != ''
+        }
+        self._events.add(int(row['env_steps']), scalars)
 
     def _show(self, row: Mapping[str, Any]) -> None:
         words = [
-            f'{label} {_short(row[name]) or "-"}'
+            f'{label} {short(row[name]) or "-"}'
             for name, label in (('return_mean_100', 'return'), ('loss', 'loss'))
         ]
         if 'epsilon' in row:
-            words.append(f'epsilon {_short(row["epsilon"])}')
+            words.append(f'epsilon {short(row["epsilon"])}')
         if row['eval_return_mean'] != '':
-            words.append(f'eval {_short(row["eval_return_mean"])}')
+            words.append(f'eval {short(row["eval_return_mean"])}')
         count = row[self._unit]
         if self._bar is not None:
             self._bar.set_postfix_str(', '.join(words), refresh=False)
             self._bar.update(count - self._bar.n)
             return
-        start, began = self._opened
-        seconds_each = (time.perf_counter() - began) / max(1, count - start)
         words.append(f'{row["env_steps_per_second"]:,.0f} steps/s')
-        words.append(f'{max(0, self._length - count) * seconds_each:.0f} s left')
+        words.append(f'{self._seconds_left(row):.0f} s left')
         print(f'{count:>9,} {self._unit.replace("_", " ")}: ' + ', '.join(words), flush=True)
 
+    def _seconds_left(self, row: Mapping[str, Any]) -> float:
+        """Until the first of the limits, at the pace so far."""
+        seconds = time.perf_counter() - self._opened
+        return min(
+            max(0, limit - row[unit]) * seconds / max(1, row[unit] - self._start[unit])
+            for unit, limit in self._limits.items()
+        )
+
     def close(self) -> None:
-        """Closes the files and the live line."""
-        self.state()
-        self._file.close()
-        self._tensorboard.close()
+        """Syncs and closes the file, and ends the live line."""
+        self._csv.close()
         if self._bar is not None:
             self._bar.close()
-
-
-def _rows(file: TextIO, column_names: Sequence[str]) -> list[dict[str, str]] | None:
-    """Returns the rows of progress.csv; None if this run cannot have written them."""
-    reader = csv.DictReader(file)
-    try:
-        rows = list(reader)
-        for row in rows:
-            int(row['env_steps'])
-            [float(value) for value in row.values() if value != '']
-    except (csv.Error, KeyError, TypeError, ValueError):
-        return None
-    return rows if reader.fieldnames == list(column_names) else None
-
-
-def _short(value: Any) -> str:
-    return f'{value:.6g}' if isinstance(value, float) else str(value)

@@ -65,8 +65,10 @@ def write(
             recorder.save(root / 'videos' / 'final.gif', eval_seed, fps=_FILM_FPS)
     title = f'{training.agent_name} on {task.env_name}, seed {summary.seed}'
     progress_csv = root / 'progress.csv'
-    curves.draw_curve(progress_csv, root / 'curve.png', title, published.returns_for(task))
-    curves.draw_metrics(progress_csv, root / 'metrics.png', title)
+    curves.draw_curve(
+        progress_csv, root / 'curve.png', title, schedule.x_axis, published.returns_for(task)
+    )
+    curves.draw_metrics(progress_csv, root / 'metrics.png', title, schedule.x_axis)
     summary = dataclasses.replace(
         summary,
         eval_returns=returns.tolist(),

@@ -2,6 +2,7 @@
 
     config.gin      the operative configuration
     progress.csv    one row per logging interval
+    episodes.csv    one row per training episode
     tensorboard/    the same, for TensorBoard
     checkpoints/    <env steps>/ for each checkpoint (see `checkpoints`), and identity.json,
                     which says what experiment this is
@@ -119,11 +120,14 @@ class RunDir:
         if not summary_path.exists():
             return True
         summary = Summary.read(summary_path)
-        if summary.length < claim.schedule.length:
+        schedule = claim.schedule
+        if not summary.covers(schedule.length, schedule.num_episodes):
             return True
+        by_episodes = schedule.num_episodes and summary.episodes >= schedule.num_episodes
         print(
             f'{self.path} is finished: {summary.env_steps:,} env steps, evaluation '
-            f'{summary.eval_mean:.1f}. Raise num_{claim.schedule.unit} to train longer.'
+            f'{summary.eval_mean:.1f}. Raise num_{"episodes" if by_episodes else schedule.unit} '
+            'to train longer.'
         )
         return False
 

@@ -21,11 +21,12 @@ import tensorflow as tf
 
 from pipelines import gin_config, signals
 from pipelines.errors import UserError
-from pipelines.protocols import Metrics
+from pipelines.loops.episode_losses import Turn
 from pipelines.runs import report, video
 from pipelines.runs.best_policy import BestPolicy
 from pipelines.runs.checkpoints import Checkpoints
-from pipelines.runs.progress import Cadence, Progress
+from pipelines.runs.progress import Cadence
+from pipelines.runs.records import Records
 from pipelines.runs.run_dir import RunDir
 from pipelines.runs.summary import Summary
 from pipelines.runs.training import Training
@@ -55,9 +56,7 @@ class Session:
             epsilon=schedule.eval_epsilon,
             gamma=training.gamma,
         )
-        self._progress = Progress(
-            run.path, training.metrics, training.gauges, self._best_policy.columns
-        )
+        self._records = Records(run.path, schedule, training, self._best_policy.columns)
         self._checkpoints = Checkpoints(
             run.path / 'checkpoints',
             tf.train.Checkpoint(
@@ -69,12 +68,14 @@ class Session:
                 'session': self,
                 'statistics': training.statistics,
                 'best_policy': self._best_policy,
-                'progress': self._progress,
+                'progress': self._records.progress,
+                'episodes': self._records.episodes,
                 **training.parts,
             },
             training.experience,
         )
         self._wall_seconds = 0.0
+        self._films: Cadence | None = None
         self._recorder: video.Recorder | None = None
         self._stop_requested: Callable[[], bool] = bool
 
@@ -82,11 +83,15 @@ class Session:
     def count(self) -> int:
         """How far the run is, in the schedule's unit."""
         in_env_steps = self._schedule.unit == 'env_steps'
-        return self._env_steps if in_env_steps else self._training.statistics.num_episodes
+        return self._env_steps if in_env_steps else self._num_episodes
 
     @property
     def _env_steps(self) -> int:
         return int(self._training.env_steps)
+
+    @property
+    def _num_episodes(self) -> int:
+        return self._training.statistics.num_episodes
 
     @property
     def _train_steps(self) -> int:
@@ -106,8 +111,9 @@ class Session:
             print(task.atari)
         if self._checkpoints.restore():
             print(f'resuming from {self._progress_in_words}{training.experience.contents}')
+        training.statistics.env_steps = self._env_steps
+        self._records.open()
         start = self.count
-        self._progress.open(schedule.unit, schedule.length, start)
         self._cadences = {
             'log': Cadence(schedule.log_interval, start),
             'eval': Cadence(schedule.eval_interval, start),
@@ -115,7 +121,7 @@ class Session:
         }
         every = schedule.video_interval_episodes
         if every is not None:
-            self._cadences['video'] = Cadence(every, training.statistics.num_episodes)
+            self._films = Cadence(every, self._num_episodes)
 
     def state(self) -> dict:
         """Returns the seconds so far, and for human readers the train steps."""
@@ -135,7 +141,7 @@ class Session:
         """Surrounds the turns; SIGINT and SIGTERM end them. Saves a checkpoint at the end."""
         with (
             signals.stop_on_signal() as self._stop_requested,
-            contextlib.closing(self._progress),
+            contextlib.closing(self._records),
         ):
             self._logged = (self._env_steps, time.perf_counter())
             self._wall_began = time.perf_counter() - self._wall_seconds
@@ -149,7 +155,9 @@ class Session:
         return 0 if self._stop_requested() else self._left()
 
     def _left(self) -> int:
-        return (self._schedule.length - self.count) // self._training.envs.batch_size
+        if self.episodes_left == 0:
+            return 0
+        return max(0, self._schedule.length - self.count) // self._training.envs.batch_size
 
     @property
     def is_complete(self) -> bool:
@@ -157,22 +165,36 @@ class Session:
         return not self._left()
 
     @property
+    def episodes_left(self) -> int | None:
+        """How many episodes are left of `RunSchedule.num_episodes`; None: there is no limit."""
+        if self._schedule.num_episodes is None:
+            return None
+        return max(0, self._schedule.num_episodes - self._num_episodes)
+
+    @property
     def next_event_env_steps(self) -> int:
-        """The env steps at which `record` next has something to do, at the earliest."""
-        if self._schedule.unit != 'env_steps' or 'video' in self._cadences:
-            return self._env_steps + 1
+        """The env steps at which `record` next has something to do, if the unit is env steps."""
         return min(cadence.next_due for cadence in self._cadences.values())
 
-    def record(self, turns: Sequence[Metrics]) -> None:
-        """Takes the metrics of turns that trained; then logs, evaluates, saves and films.
+    @property
+    def episodes_to_next_event(self) -> int | None:
+        """The same in episodes from now; None: not after any number of episodes."""
+        if self._schedule.log_every_episode:
+            return 1
+        return None if self._films is None else self._films.next_due - self._num_episodes
+
+    def record(self, turns: Sequence[Turn]) -> None:
+        """Takes what turns have done; then logs, evaluates, saves and films.
 
         Raises:
           UserError: the loss is not finite, or the disk is full.
         """
         self._wall_seconds = time.perf_counter() - self._wall_began
-        for metrics in turns:
-            self._check_finite(metrics['loss'])
-            self._progress.gather(metrics)
+        for turn in turns:
+            if turn.train_steps:
+                self._check_finite(turn.metrics['loss'])
+                self._records.progress.gather(turn.metrics)
+        self._records.episodes.record(turns, self._training.statistics.take_ended())
         count, complete = self.count, self.is_complete
         evaluation: dict[str, float] = {}
         if self._cadences['eval'].due(count) or complete:
@@ -182,9 +204,8 @@ class Session:
             self._log(evaluation)
         if self._cadences['checkpoint'].due(count) and not complete:
             self._checkpoints.save(self._env_steps)
-        episodes = self._training.statistics.num_episodes
-        if 'video' in self._cadences and self._cadences['video'].due(episodes):
-            self._film(episodes)
+        if self._films is not None and self._films.due(self._num_episodes):
+            self._film(self._num_episodes)
 
     def _check_finite(self, loss: float) -> None:
         if not np.isfinite(loss):
@@ -198,19 +219,19 @@ class Session:
         env_steps, now = self._env_steps, time.perf_counter()
         env_steps_before, then = self._logged
         self._logged = (env_steps, now)
-        statistics = self._training.statistics
-        returns = statistics.last_returns
-        self._progress.add(
+        returns = self._training.statistics.last_returns
+        self._records.progress.add(
             {
                 'env_steps': env_steps,
                 'train_steps': self._train_steps,
-                'episodes': statistics.num_episodes,
+                'episodes': self._num_episodes,
                 'return_mean_100': float(np.mean(returns)) if returns else '',
                 'env_steps_per_second': (env_steps - env_steps_before) / (now - then),
                 'wall_seconds': self._wall_seconds,
                 **evaluation,
             }
         )
+        self._records.flush()
 
     def _film(self, num_episodes: int) -> None:
         if self._recorder is None:
@@ -262,14 +283,15 @@ class Session:
             env_steps=self._env_steps,
             unit=schedule.unit,
             length=schedule.length,
+            episode_limit=schedule.num_episodes,
             frames_per_env_step=training.task.frames_per_env_step,
             train_steps=self._train_steps,
-            episodes=training.statistics.num_episodes,
+            episodes=self._num_episodes,
             return_mean_100=float(np.mean(training.statistics.last_returns or [np.nan])),
             wall_seconds=round(self._wall_seconds, 2),
             env_steps_per_second=round(self._env_steps / self._wall_seconds, 1),
             best=self._best_policy.found,
             training_overestimation=self._best_policy.expected or None,
             eval_mean=float('nan'),
-            more={**self._progress.maxima, **more},
+            more={**self._records.progress.maxima, **more},
         )

@@ -28,6 +28,7 @@ class Summary:
     env_steps: int
     unit: str = 'env_steps'  # of `length`: 'env_steps' or 'episodes'
     length: int = 0  # as configured
+    episode_limit: int | None = None  # if the unit is env steps: it also ended after so many
     frames_per_env_step: int = 1
     train_steps: int = 0
     episodes: int = 0  # of training
@@ -41,6 +42,13 @@ class Summary:
     overestimation: dict[str, float] | None = None  # of the export
     policy_dir: str = ''
     more: dict[str, Any] = dataclasses.field(default_factory=dict)  # what one algorithm adds
+
+    def covers(self, length: int, episode_limit: int | None) -> bool:
+        """Whether a run of this length, in `unit`, or of so many episodes would add nothing."""
+        if episode_limit is not None and self.episodes >= episode_limit:
+            return True
+        stopped_by_episodes = self.episode_limit is not None and self.episodes >= self.episode_limit
+        return self.length >= length and not stopped_by_episodes
 
     def write(self, path: pathlib.Path) -> None:
         """Writes the file whole or not at all."""

@@ -41,6 +41,29 @@ def test_sigma_starts_at_its_initial_value_and_has_a_floor(free_sigma):
         assert np.ptp(network(tf.random.normal([50, 3]))[0]['sigma'].numpy(), axis=0).max() == 0
 
 
+def test_without_weights_and_floor_a_gaussian_starts_as_its_biases_say():
+    """Sigma is softplus(0.55) in every state, as in a program whose sigma has that bias."""
+    network, _ = make(
+        BOUNDED, initial_policy_scale=0.0, initial_sigma=float(np.log1p(np.exp(0.55))), min_sigma=0
+    )
+    outputs, _ = network(tf.random.normal([50, 3]))
+    np.testing.assert_array_equal(outputs['mu'], np.zeros((50, 2)))
+    np.testing.assert_allclose(outputs['sigma'], np.full((50, 2), 1.0055), rtol=1e-4)
+
+
+def test_the_heads_start_as_the_output_initializer_says():
+    """Glorot-uniform weights have a bound, which He-normal ones of 256 inputs often exceed."""
+    bound = np.sqrt(6 / (256 + 4))
+    for initializer, within in (('glorot_uniform', True), ('he_normal', False)):
+        network, _ = make(DISCRETE, output_initializer=initializer)
+        logits, value = (
+            next(v for v in network.trainable_variables if v.shape == [256, width]).numpy()
+            for width in (4, 1)
+        )
+        assert (np.abs(logits).max() < bound) == within
+        assert (np.abs(value).max() < np.sqrt(6 / 257)) == within
+
+
 def test_a_policy_keeps_what_it_drew_before_squashing():
     network, distribution = make(BOUNDED)
     policy = policies.ActorPolicy(
@@ -71,7 +94,9 @@ def test_the_greedy_policy_takes_the_mode_and_shows_why():
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(min_sigma=0.0), 'min_sigma = 0.0'),
+        (dict(min_sigma=-0.1), 'min_sigma = -0.1: must be 0 or more'),
+        (dict(initial_policy_scale=-1.0), 'initial_policy_scale = -1.0: must be 0 or more'),
+        (dict(output_initializer='ones'), "output_initializer = 'ones': must be one of"),
         (dict(min_sigma=2.0), 'less than initial_sigma = 1.0'),
         (dict(policy_units=(0,)), 'policy_units'),
         (dict(value_units=3), 'value_units'),

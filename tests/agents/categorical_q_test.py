@@ -162,6 +162,7 @@ def test_a_train_step_moves_the_logits_by_target_minus_prediction():
     np.testing.assert_allclose(agent.target_q_network.table, np.log(TARGET), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype_policy', ['float32', 'mixed_bfloat16'])
 def test_xla_computes_the_same_train_step(dtype_policy):
     """From the same weights, fused and not: the same loss and priorities."""

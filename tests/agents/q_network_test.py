@@ -40,6 +40,7 @@ def test_dueling_aggregation_by_hand():
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 40), st.integers(0, 10**6))
 def test_a_row_does_not_depend_on_the_batch_it_is_in(batch_size, seed):
@@ -120,6 +121,23 @@ def test_continuous_actions_are_refused():
     spec = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
     with pytest.raises(errors.ConfigError, match='discrete actions'):
         q_network.PlainQNetwork(BOX, spec)
+
+
+@pytest.mark.parametrize('dueling', [False, True])
+def test_the_outputs_start_as_the_output_initializer_says(dueling):
+    """Glorot-uniform weights have a bound, which He-normal ones of 256 inputs often exceed."""
+    for initializer, within in (('glorot_uniform', True), ('he_normal', False)):
+        network = q_network.make_q_network(
+            BOX, ACTION, dueling=dueling, stream_units=(256,), output_initializer=initializer
+        )
+        network.create_variables()
+        outputs = [v for v in network.trainable_variables if v.shape[0] == 256 > v.shape[-1]]
+        outputs = [v.numpy() for v in outputs if v.shape.rank == 2]
+        assert len(outputs) == (2 if dueling else 1)
+        for kernel in outputs:
+            assert (np.abs(kernel).max() < np.sqrt(6 / sum(kernel.shape))) == within
+    with pytest.raises(errors.ConfigError, match="make_q_network.output_initializer = 'ones'"):
+        q_network.make_q_network(BOX, ACTION, dueling=dueling, output_initializer='ones')
 
 
 @pytest.mark.parametrize(('dueling', 'units'), [(False, [(3,)]), (True, [(5, 1), (5, 3)])])

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
@@ -29,6 +30,7 @@ def test_area_weights_by_hand():
     np.testing.assert_allclose(raw_screen_policy.area_weights(210, 84).sum(axis=1), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_frames_are_those_of_the_environment_within_one_grey_level():
     """500 steps of real play, with two protocols' preprocessing."""
     for protocol in ('machado', 'tutorial'):

@@ -26,6 +26,17 @@ def test_the_gradient_of_a_two_action_policy_is_the_formulas():
     np.testing.assert_array_equal(gradient[5], 0.0)  # the last state chose nothing
 
 
+def test_an_offset_of_the_density_weakens_what_unlikely_actions_teach():
+    """d log(p + c) / d logits = p / (p + c) * d log p / d logits."""
+    logits = np.zeros((10, 2))
+    logits[3] = [0.5, -0.5]
+    pi, experience = 1 / (1 + np.exp(1.0)), batch(([3, 4], [1], [2.0], True))
+    agent, table = table_actor_agent(logits, density_offset=0.25)
+    gradient = logits_gradient(agent, table, experience)[3]
+    plain = 2.0 * np.array([1 - pi, -(1 - pi)])
+    np.testing.assert_allclose(gradient, plain * pi / (pi + 0.25), rtol=1e-5)
+
+
 def test_another_action_has_another_gradient():
     """A loss that ignores the action taken would push all actions alike."""
     agent, table = table_actor_agent(loss_per='episode')
@@ -133,6 +144,7 @@ def test_the_entropy_bonus_pulls_towards_uniform():
     assert gradient[0, 0] > 0 > gradient[0, 1]
 
 
+@pytest.mark.slow
 def test_gradient_of_the_expected_return_by_finite_differences():
     """Two states, two actions: state 0, then state 1 unless action 1 is taken; three steps.
 
@@ -205,6 +217,7 @@ def test_a_train_step_makes_a_rewarded_action_likelier():
         (dict(baseline='mean'), "^baseline = 'mean'"),
         (dict(loss_per='batch'), "PolicyGradientAgent.loss_per = 'batch'"),
         (dict(entropy_coefficient=-1.0), 'entropy_coefficient = -1.0'),
+        (dict(density_offset=-1e-5), 'density_offset = -1e-05'),
         (dict(value_coefficient=0.0), 'value_coefficient = 0.0'),
         (dict(gradient_clip_norm=0.0), 'gradient_clip_norm = 0.0'),
         (dict(standardise_advantages=True), "belongs to baseline 'value'"),

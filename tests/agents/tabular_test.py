@@ -141,6 +141,7 @@ def test_with_noise_and_steps_of_one_over_n_the_error_falls_with_play(double):
     assert late < 0.5 * early and late < 0.25
 
 
+@pytest.mark.slow
 def test_q_learning_overestimates_the_noisy_side_and_double_q_learning_does_not():
     """By ten standard errors, and by less than one; random play tries all actions alike."""
     env = Task('MaximisationBias-v0').training_envs(1_000)

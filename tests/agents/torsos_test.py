@@ -23,6 +23,34 @@ def test_a_layer_without_units_is_refused():
         torsos.mlp_torso(BOX, units=(30, 0))
 
 
+@pytest.mark.parametrize('name', torsos.INITIALIZERS)
+def test_initial_weights_are_those_of_keras(name):
+    """The same distribution, whose largest and mean squared weights are known."""
+    layers = {
+        'dense': (torsos.mlp_torso(BOX, units=(3_000,), kernel_initializer=name), 4, 3_000),
+        'linear': (torsos.linear(3_000, initializer=name), 4, 3_000),
+    }
+    for layer, fan_in, fan_out in layers.values():
+        layer(tf.zeros([1, 4]))
+        kernel = layer.trainable_variables[0].numpy()
+        keras = tf.keras.initializers.get(name)((fan_in, fan_out)).numpy()
+        np.testing.assert_allclose(kernel.std(), keras.std(), rtol=0.05)
+        np.testing.assert_allclose(np.abs(kernel).max(), np.abs(keras).max(), rtol=0.05)
+        assert not layer.trainable_variables[1].numpy().any()
+
+
+def test_a_scale_of_zero_gives_zero_weights():
+    layer = torsos.linear(3, initial_scale=0.0)
+    np.testing.assert_array_equal(layer(tf.ones([2, 4])), np.zeros((2, 3)))
+
+
+def test_an_unknown_initializer_is_refused():
+    with pytest.raises(errors.ConfigError, match="mlp_torso.kernel_initializer = 'zeros': must be"):
+        torsos.mlp_torso(BOX, kernel_initializer='zeros')
+    with pytest.raises(errors.ConfigError, match="conv_torso.kernel_initializer = 'he'"):
+        torsos.conv_torso(stack_spec(), kernel_initializer='he')
+
+
 def test_convolutions_over_pixels_by_hand():
     """One 2x2 kernel of ones at stride 2 over two frames: sums of x / 255 over 8 pixels."""
     spec = tensor_spec.BoundedTensorSpec([2, 4, 4], tf.uint8, 0, 255)

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import bias_report, bias_runs, bias_summary, maximisation_bias
+from benchmarks import bias_pictures, bias_report, bias_runs, bias_summary, maximisation_bias
 from envs import bias_mdp
 
 TRUTH = {'q_left': 1.9, 'q_right': 1.7, 'q_max': 1.9, 'left_moves': 0.9, 'greedy_left': 1.0}
@@ -38,6 +38,22 @@ def test_a_tiny_benchmark_leaves_its_report(tmp_path, monkeypatch):
     assert '**Tables, random play, step size 0.1.**' in markdown and 'nan' not in markdown
     html = (tmp_path / 'report.html').read_text()
     assert html.count('data:image/png') == len(list(tmp_path.glob('*.png'))) == 4
+
+
+def test_the_truth_is_not_called_by_an_actions_name(tmp_path, monkeypatch):
+    """'right' in a legend could be what the agents should believe, or where they should go."""
+    names, axhline = [], bias_pictures.plt.Axes.axhline
+
+    def noting(panel, y, **kwargs):
+        names.append(kwargs['label'])
+        return axhline(panel, y, **kwargs)
+
+    monkeypatch.setattr(bias_pictures.plt.Axes, 'axhline', noting)
+    curve = {'episode': [1, 2], 'mean': [1.0, 1.5], 'standard_error': [0.1, 0.1]}
+    row = bias_pictures.Row(1.715, [{'tables': curve}, {'networks': curve}])
+    bias_pictures.draw_panels(tmp_path / 'panels.png', {'Q(A, right)': row, 'max Q(A, a)': row})
+    assert names == ['true value: 1.715'] * 4
+    assert (tmp_path / 'panels.png').exists()
 
 
 def test_the_truth_of_the_report():
@@ -119,6 +135,7 @@ def test_what_the_exit_code_judges(plain, double, missing):
     assert len(failed) == len(missing) and all(m in f for m, f in zip(missing, failed))
 
 
+@pytest.mark.slow
 def test_bad_flags_are_answered_in_one_line(capsys, tmp_path):
     assert maximisation_bias.main(['benchmark', '--runs=1']) == 2
     assert 'runs' in capsys.readouterr().err

@@ -4,6 +4,7 @@ import pytest
 from envs.task import Task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'env_name', ['ALE/SpaceInvaders-v5', 'ALE/Breakout-v5', 'PongNoFrameskip-v4']
 )

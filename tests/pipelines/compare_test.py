@@ -167,8 +167,11 @@ def test_runs_killed_twice_are_each_finished_once_and_one_that_fails_is_named(tm
     assert page.count('src="data:image/png;base64,') == 4 and 'src="http' not in page
 
     # Once more: nothing runs. Changed: refused.
-    assert '4 of 4 runs are finished' in call(capsys, 0, *flags(small, root_dir)).out
+    by_episodes = call(capsys, 0, *flags(small, root_dir), '--x_axis=episodes').out
+    assert '4 of 4 runs are finished' in by_episodes
     assert summaries(root_dir) == now
+    for environment in report(root_dir)['environments'].values():
+        assert all(curve['episodes'][0] == 1.0 for curve in environment['curves'].values())
     changed = write(tmp_path / 'changed.toml', MATRIX, num_env_steps=700)
     assert 'holds a different experiment' in fails(capsys, *flags(changed, root_dir))
     assert summaries(root_dir) == now
@@ -252,12 +255,14 @@ def test_bad_flags_are_one_clear_line(tmp_path, capsys):
     assert "--experiment='a' does not exist" in fails(capsys, root, '--experiment=a')
     assert 'no summary.json' in fails(capsys, root, f'--run_dirs={tmp_path}')
     assert "--metric='x'" in fails(capsys, root, f'--run_dirs={tmp_path}', '--metric=x')
+    assert "--x_axis='x': must be" in fails(capsys, root, '--experiment=a', '--x_axis=x')
     small = write(tmp_path / 'small.toml', ONE)
     refused = fails(capsys, *flags(small, tmp_path / 'runs'), '--metric=eval_mean')
     assert 'is for --run_dirs' in refused
     assert not (tmp_path / 'runs').exists()
 
 
+@pytest.mark.slow
 def test_runs_that_exist_are_reported_on_by_agent_and_environment(tmp_path, capsys):
     for seed in range(6):
         finished_run(tmp_path / f'dqn/{seed}', seed, 'dqn', score=100.0 + seed)
@@ -273,3 +278,7 @@ def test_runs_that_exist_are_reported_on_by_agent_and_environment(tmp_path, caps
     assert pair['difference'][0] == 100.0 and pair['probability'] == [1.0, 1.0, 1.0]
     assert compare.main(['compare', run_dirs, f'--root_dir={root_dir}']) == 0
     assert (root_dir / 'report.json').read_text() == first  # the bootstrap is seeded
+
+    by_episodes = (run_dirs, f'--root_dir={tmp_path / "episodes"}', '--x_axis=episodes')
+    assert 'dqn/0/episodes.csv does not exist' in fails(capsys, *by_episodes)
+    assert not (tmp_path / 'episodes').exists()

@@ -32,6 +32,7 @@ def test_statistics_by_hand():
     assert evaluate.statistics(np.array([5.0, 5.0]))['mean_interval_95'] == [5.0, 5.0]
 
 
+@pytest.mark.slow
 def test_an_evaluation_repeats_and_writes_every_return(policy_dir, tmp_path, capsys):
     reports = []
     for name, seed in (('a', 1), ('b', 1), ('c', 2)):
@@ -55,6 +56,7 @@ def test_epsilon_changes_play(policy_dir, tmp_path):
     assert greedy != random
 
 
+@pytest.mark.slow
 def test_a_video_is_one_episode_of_frames(policy_dir, tmp_path):
     video = tmp_path / 'play.gif'
     assert run(policy_dir, '--episodes=1', f'--video={video}', f'--json={tmp_path / "a.json"}') == 0
@@ -62,6 +64,7 @@ def test_a_video_is_one_episode_of_frames(policy_dir, tmp_path):
         assert image.n_frames >= 8 and image.size == (870, 400)  # the screen and its panel
 
 
+@pytest.mark.slow
 def test_an_environment_that_does_not_fit_is_refused(policy_dir, capsys):
     assert run(policy_dir, '--env_name=Taxi-v3') == 2
     assert 'does not fit' in capsys.readouterr().err
@@ -94,6 +97,7 @@ class _Darker(_Dark):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('env_class', [_Dark, _Darker])
 def test_a_video_of_what_draws_nothing_is_refused(policy_dir, tmp_path, capsys, env_class):
     gym.register(f'{env_class.__name__}-v0', env_class)

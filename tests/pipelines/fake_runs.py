@@ -6,8 +6,11 @@ from envs.task import Task
 
 
 def finished_run(path, seed=0, agent='dqn', env_name='CartPole-v1', score=100.0, curve=None,
-                 **config):  # fmt: skip
-    """Writes summary.json, progress.csv and the policy's card; `config` differs by keyword."""
+                 returns=None, **config):  # fmt: skip
+    """Writes summary.json, progress.csv and the policy's card; `config` differs by keyword.
+
+    With `returns` of training episodes, there is an episodes.csv too.
+    """
     (path / 'policy').mkdir(parents=True)
     summary = {
         'env_name': env_name, 'agent': agent, 'seed': seed, 'env_steps': 1_000,
@@ -25,4 +28,7 @@ def finished_run(path, seed=0, agent='dqn', env_name='CartPole-v1', score=100.0,
     curve = curve or [(0, ''), (500, score / 4), (1_000, score / 2)]
     rows = '\n'.join(f'{env_steps},{value}' for env_steps, value in curve)
     (path / 'progress.csv').write_text(f'env_steps,return_mean_100\n{rows}\n')
+    if returns is not None:
+        rows = ''.join(f'{i},{each}\n' for i, each in enumerate(returns, start=1))
+        (path / 'episodes.csv').write_text(f'episode,return\n{rows}')
     return path

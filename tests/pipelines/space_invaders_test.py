@@ -213,6 +213,7 @@ def test_other_games_and_switches_run_by_bindings_alone(others, name):
     assert is_proven(others.policy(name)) and is_proven(others.policy(name, 'policy_raw'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('bindings', 'message'),
     [

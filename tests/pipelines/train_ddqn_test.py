@@ -1,6 +1,5 @@
 """The driver from flags to proven policy, at tiny size, with everything real."""
 
-import functools
 import os
 import pathlib
 import shutil
@@ -17,11 +16,13 @@ from pipelines import evaluate, train_ddqn
 from tests.pipelines.whole_runs import (
     RunsOfOneProof,
     command,
+    episodes,
     is_proven,
     newest_state,
     printed,
     progress,
     read_json,
+    scalars,
     stopped_after,
 )  # fmt: skip
 
@@ -91,6 +92,7 @@ def summary(root_dir):
     return read_json(root_dir, 'summary.json')
 
 
+@pytest.mark.slow
 def test_a_run_leaves_everything_it_promises(finished):
     root = finished.root
     assert finished.err == ''  # no TensorFlow, XLA, Gym or Reverb noise
@@ -116,10 +118,7 @@ def test_a_run_leaves_everything_it_promises(finished):
     assert len(list((root / 'checkpoints').glob('0*'))) == 2
     assert not [p for p in root.rglob('*') if p.suffix in ('.tmp', '.old')]
 
-    tags = set()
-    for path in (root / 'tensorboard').glob('*'):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            tags |= {value.tag for value in event.summary.value}
+    shown = scalars(root)
     assert {
         'reward',
         'avg loss',
@@ -127,7 +126,36 @@ def test_a_run_leaves_everything_it_promises(finished):
         'epsilon',
         'evaluation reward',
         'overestimation',
-    } <= tags
+    } <= shown.keys()
+    assert shown['avg loss'] == [
+        (int(r['env_steps']), pytest.approx(float(r['loss']), rel=1e-5)) for r in rows if r['loss']
+    ]
+
+
+def test_every_training_episode_is_kept(finished):
+    each, result = episodes(finished.root), summary(finished.root)
+    assert [int(row['episode']) for row in each] == list(range(1, result['episodes'] + 1))
+    last = [float(row['return']) for row in each][-100:]
+    assert np.mean(last) == pytest.approx(result['return_mean_100'])
+    assert all(float(row['return']) == int(row['length']) for row in each)
+    ends = [int(row['env_steps']) for row in each]
+    assert ends == sorted(ends) and ends[-1] <= result['env_steps']
+    assert sum(int(row['length']) for row in each) <= result['env_steps']
+    # Four environments: what the episodes under way have is missing.
+    assert result['env_steps'] - sum(int(row['length']) for row in each) < 4 * 500
+    start = newest_state(finished.root)['collect_and_train']
+    trained = [row['avg_loss'] != '' for row in each]
+    assert not any(has for has, end in zip(trained, ends) if end <= start)
+    assert all(has for has, end in zip(trained, ends) if end > start + 4 * 100)
+    shown = scalars(finished.root)
+    assert shown['by episode/reward'] == [
+        (int(row['episode']), float(row['return'])) for row in each
+    ]
+    assert shown['by episode/avg loss'] == [
+        (int(row['episode']), pytest.approx(float(row['avg_loss']), rel=1e-5))
+        for row in each
+        if row['avg_loss']
+    ]
 
 
 def test_the_ratio_is_held_exactly(finished):
@@ -148,6 +176,9 @@ def test_a_longer_run_resumes_where_the_finished_one_ended(finished, longer):
     assert f'resuming from {first["env_steps"]:,} env steps' in longer.out
     result, rows = summary(longer.root), progress(longer.root)
     assert rows[: len(first_rows)] == first_rows
+    each = episodes(longer.root)
+    assert [int(row['episode']) for row in each] == list(range(1, result['episodes'] + 1))
+    assert each[: first['episodes']] == episodes(finished.root)
     assert result['env_steps'] > 2_990 and result['train_steps'] > first['train_steps']
     assert result['episodes'] > first['episodes']
     assert result['wall_seconds'] > first['wall_seconds']
@@ -164,6 +195,7 @@ def test_a_stop_before_the_first_turn_ends_loses_nothing(finished, longer):
     assert count == summary(longer.root)['train_steps'] > 0
 
 
+@pytest.mark.slow
 def test_another_experiment_is_refused(copy, capsys):
     for change, message in (
         (dict(gamma=0.5), 'train_ddqn.gamma was 0.98 and is now 0.5'),
@@ -185,152 +217,6 @@ def test_any_discrete_environment_trains_exports_and_evaluates(tmp_path, env_nam
     assert evaluate.main(flags) == 0
     assert env_name in capsys.readouterr().out
     assert len(read_json(policy_dir, 'evaluation.json')['returns']) == 4
-
-
-SWITCHES = {
-    'train_ddqn.double=False': 'dueling_dqn',
-    'train_ddqn.dueling=False': 'ddqn',
-    "train_ddqn.target='none'": 'dueling_ddqn',
-    "train_ddqn.target='soft'": 'dueling_ddqn',
-    "train_ddqn.distribution='categorical'": 'c51_dueling_ddqn',
-    'train_ddqn.noisy=True': 'noisy_dueling_ddqn',
-    'train_ddqn.n_step=1': 'dueling_ddqn',
-    'train_ddqn.prioritised=True': 'prioritised_dueling_ddqn',
-    "QLearningAgent.loss='mse'": 'dueling_ddqn',
-    'QLearningAgent.epsilon=0.1': 'dueling_ddqn',
-    'adam.learning_rate=5e-4': 'dueling_ddqn',
-    'Replay.transitions_per_item=1': 'dueling_ddqn',
-}
-BFLOAT16 = "make_q_network.compute_dtype='bfloat16'"
-
-
-def with_binding(binding, root):
-    """Flags of a short run of the shipped config with one binding on top."""
-    # XLA compiles the train loop of one of the runs: two seconds each.
-    flags = arguments(root, **SHORTER, fuse_train_steps='double' in binding)
-    flags = [f for f in flags if '.units=' not in f and 'stream_units' not in f]
-    return [*flags, f'--gin_bindings={binding}']
-
-
-@pytest.fixture(scope='module')
-def switched(tmp_path_factory):
-    """A short run for each binding."""
-    programs = {
-        binding: (train_ddqn, functools.partial(with_binding, binding))
-        for binding in [*SWITCHES, BFLOAT16]
-    }
-    return RunsOfOneProof(tmp_path_factory.mktemp('switched'), programs)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(('binding', 'name'), SWITCHES.items())
-def test_each_switch_is_one_binding_on_top_of_the_shipped_config(switched, binding, name):
-    assert summary(switched.run(binding))['agent'] == name
-
-
-@pytest.mark.slow
-def test_the_policy_of_each_switch_is_proven(switched):
-    assert all(is_proven(switched.policy(binding)) for binding in [*SWITCHES, BFLOAT16])
-
-
-def nodes_of(act):
-    """The operations of all functions of a signature."""
-    functions = act.graph.as_graph_def().library.function
-    return [node for function in functions for node in function.node_def]
-
-
-@pytest.mark.slow
-def test_an_exported_noisy_policy_is_deterministic(switched):
-    policy_dir = switched.policy('train_ddqn.noisy=True')
-    act = tf.saved_model.load(str(policy_dir)).signatures['act']
-    once, twice = (act(observation=tf.ones([3, 4]))['q_values'] for _ in range(2))
-    np.testing.assert_array_equal(once, twice)
-    ops = {node.op for node in nodes_of(act)}
-    assert 'MatMul' in ops and not {op for op in ops if 'Random' in op}
-
-
-@pytest.mark.slow
-def test_a_policy_trained_in_bfloat16_is_exported_in_float32(switched):
-    policy_dir = switched.policy(BFLOAT16)
-    assert is_proven(policy_dir)
-    act = tf.saved_model.load(str(policy_dir)).signatures['act']
-    types_of = {node.attr['T'].type for node in nodes_of(act) if node.op == 'MatMul'}
-    assert types_of == {tf.float32.as_datatype_enum}
-
-
-MUNCHAUSEN = {'munchausen': True, 'double': False, 'n_step': 1}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ('switches', 'name'),
-    [
-        (
-            {
-                'distribution': "'categorical'",
-                'noisy': True,
-                'overlap': True,
-                'fuse_train_steps': False,
-                'C51Network.v_min': 0.0,
-                'C51Network.v_max': 50.0,
-                'QLearningAgent.epsilon': 0.0,
-                'make_q_network.compute_dtype': "'bfloat16'",
-            },
-            'noisy_c51_dueling_ddqn',
-        ),
-        (
-            {
-                **MUNCHAUSEN,
-                'noisy': True,
-                'dueling': False,
-                'frame_stack': 2,
-                'NoisyDense.sigma0': 0.3,
-                'MunchausenQLearningAgent.alpha': 0.8,
-            },
-            'noisy_munchausen_dqn',
-        ),
-        (
-            {
-                'distribution': "'categorical'",
-                'dueling': False,
-                'double': False,
-                'fuse_train_steps': False,
-            },
-            'c51_dqn',
-        ),
-    ],
-)
-def test_heads_train_stop_resume_and_export_together(tmp_path, switches, name, capfd):
-    flags = [f for f in arguments(tmp_path, **switches) if 'stream_units' not in f]
-    with stopped_after(5):
-        assert train_ddqn.main(flags) == 0
-    first = newest_state(tmp_path)
-    assert first['session']['train_steps'] > 0
-    assert train_ddqn.main(flags) == 0
-    assert summary(tmp_path)['agent'] == name
-    out, err = capfd.readouterr()
-    assert err == ''
-    assert f'resuming from {first["env_steps"]:,} env steps' in out
-    assert ('returns count as within [' in out) == ('c51' in name)
-    assert is_proven(tmp_path / 'policy')
-    result = summary(tmp_path)
-    assert result['train_steps'] > first['session']['train_steps']
-    assert np.isfinite(result['eval_mean'])
-    assert all(float(row['loss'] or 0.0) >= 0.0 for row in progress(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ('bindings', 'message'),
-    [
-        ({**MUNCHAUSEN, 'double': True}, 'set double = False'),
-        ({**MUNCHAUSEN, 'n_step': 3}, 'set n_step = 1'),
-        ({**MUNCHAUSEN, 'distribution': "'categorical'"}, 'choose one of them'),
-    ],
-)
-def test_switches_that_contradict_each_other_are_refused(tmp_path, bindings, message, capsys):
-    assert train_ddqn.main(arguments(tmp_path, **bindings)) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count('\n') == 1
 
 
 def test_a_run_that_never_trains_is_an_error(tmp_path, capsys):
@@ -390,3 +276,66 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(tmp_path):
         assert values == sorted(values), column
     learning = result['env_steps'] - newest_state(tmp_path)['collect_and_train']
     assert result['train_steps'] == learning // 4
+    each = episodes(tmp_path)
+    assert [int(row['episode']) for row in each] == list(range(1, result['episodes'] + 1))
+
+
+BY_EPISODES = {
+    'num_envs': 1,
+    'num_episodes': 30,
+    'train_steps_per_env_step': 1.0,
+    'fuse_train_steps': False,
+    'eval_interval_env_steps': 2_000,
+    'num_selection_episodes': 1,
+    'num_eval_episodes': 1,
+    'log_every_episode': True,
+    'x_axis': "'episodes'",
+}
+
+
+@pytest.fixture(scope='module')
+def by_episodes(tmp_path_factory):
+    """A run of one environment that ends with its 30th episode; its turns are 128 steps long."""
+    return RunsOfOneProof(
+        tmp_path_factory.mktemp('by_episodes'),
+        {'run': (train_ddqn, lambda root: arguments(root, **BY_EPISODES))},
+    )
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_its_last_episode(by_episodes):
+    root, out = by_episodes.run('run'), by_episodes.output('run')
+    each, result = episodes(root), summary(root)
+    assert len(each) == result['episodes'] == result['episode_limit'] == 30
+    assert result['env_steps'] == int(each[-1]['env_steps']) < 2_000
+    assert result['env_steps'] == sum(int(row['length']) for row in each)
+    returns = [float(row['return']) for row in each]
+    assert result['return_mean_100'] == pytest.approx(np.mean(returns))
+    start = newest_state(root)['collect_and_train']
+    assert result['train_steps'] == result['env_steps'] - start > 0
+    assert int(progress(root)[-1]['episodes']) == 30
+    lines = [line for line in out.splitlines() if line.startswith('episode ')]
+    assert len(lines) == 30
+    words = f'episode 30: return {each[-1]["return"]}, length {each[-1]["length"]}, avg loss '
+    assert lines[-1].startswith(words) and ', epsilon 0.' in lines[-1]
+    assert ' 30 episodes: ' in out and 'env steps: ' not in out
+
+
+@pytest.mark.slow
+def test_a_run_with_enough_episodes_ends_at_once_and_one_with_fewer_goes_on(
+    by_episodes, tmp_path, capsys
+):
+    root = shutil.copytree(by_episodes.run('run'), tmp_path / 'copy')
+    assert train_ddqn.main(arguments(root, **BY_EPISODES)) == 0
+    assert 'is finished' in capsys.readouterr().out
+    with stopped_after(1):
+        assert train_ddqn.main(arguments(root, **BY_EPISODES | {'num_episodes': 60})) == 0
+    assert 'stopped at' in capsys.readouterr().out
+    so_far = [int(row['episode']) for row in episodes(root)]
+    assert 30 < so_far[-1] < 60 and so_far == list(range(1, so_far[-1] + 1))
+
+    # It has more than 30 already, and its summary is of a run that was shorter.
+    (root / 'summary.json').unlink()
+    assert train_ddqn.main(arguments(root, **BY_EPISODES)) == 0
+    assert summary(root)['episodes'] == so_far[-1]
+    assert [int(row['episode']) for row in episodes(root)] == so_far

@@ -17,6 +17,7 @@ from pipelines.runs import report
 from tests.pipelines.whole_runs import (
     RunsOfOneProof,
     command,
+    episodes,
     is_proven,
     newest_state,
     printed,
@@ -59,7 +60,7 @@ def finished(tmp_path_factory):
     """A finished run that nothing may change: `root` and what it printed, `out` and `err`."""
     root = tmp_path_factory.mktemp('finished')
     with printed() as said:
-        assert train_reinforce.main(arguments(root)) == 0
+        assert train_reinforce.main(arguments(root, log_every_episode=True)) == 0
     return types.SimpleNamespace(root=root, out=said.out, err=said.err)
 
 
@@ -79,6 +80,7 @@ def longer(finished, tmp_path_factory):
     return types.SimpleNamespace(root=root, code=code, out=said.out, left=left)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_everything_it_promises(finished):
     root, out = finished.root, finished.out
     assert finished.err == ''  # no TensorFlow, XLA, Gym or Reverb noise
@@ -89,6 +91,23 @@ def test_a_run_leaves_everything_it_promises(finished):
     assert [int(row['episodes']) for row in rows][-1] == 48
     # Every env step of CartPole is a point of some episode's return.
     assert summary['env_steps'] == pytest.approx(48 * float(rows[-1]['return_mean_100']), rel=1e-5)
+    # An episode's loss is that of the update that trained on it; a row of progress.csv covers two.
+    each = episodes(root)
+    assert [int(row['episode']) for row in each] == list(range(1, 49))
+    assert all(row['return'] == row['length'] for row in each)
+    assert int(each[-1]['env_steps']) == summary['env_steps']
+    losses = [float(row['avg_loss']) for row in each]
+    updates = [losses[i : i + 4] for i in range(0, 48, 4)]
+    assert all(len(set(update)) == 1 for update in updates) and len(set(losses)) == 12
+    assert [float(row['loss']) for row in rows] == pytest.approx(
+        [(losses[i] + losses[i + 4]) / 2 for i in range(0, 48, 8)], rel=1e-4
+    )
+    lines = [line for line in out.splitlines() if line.startswith('episode ')]
+    assert len(lines) == 48
+    first = each[0]
+    assert lines[0] == (
+        f'episode 1: return {first["return"]}, length {first["length"]}, avg loss {losses[0]:.4g}'
+    )
     for name, output in (('policy', 'probabilities'), ('policy_stochastic', 'probabilities')):
         assert is_proven(root / name)
         assert act_signature(root / name)(observation=tf.zeros([3, 4]))[output].shape == (3, 2)
@@ -145,6 +164,9 @@ def test_a_longer_run_resumes_where_the_finished_one_ended(finished, longer):
     first = progress(finished.root)
     assert 'resuming from 48 episodes' in longer.out
     assert progress(longer.root)[: len(first)] == first
+    each = episodes(longer.root)
+    assert [int(row['episode']) for row in each] == list(range(1, 81))
+    assert each[:48] == episodes(finished.root)
     summary = read_json(longer.root, 'summary.json')
     assert (summary['episodes'], summary['train_steps']) == (80, 20)
 
@@ -164,6 +186,8 @@ def test_a_killed_run_resumes(tmp_path, capsys):
     assert train_reinforce.main([*flags, shorter]) == 0
     assert 'resuming from' in capsys.readouterr().out
     summary = read_json(tmp_path, 'summary.json')
+    each = episodes(tmp_path)
+    assert [int(row['episode']) for row in each] == list(range(1, summary['episodes'] + 1))
     assert summary['episodes'] >= 96 and summary['train_steps_per_episode'] == 1 / 4
 
 
@@ -240,6 +264,7 @@ def test_nan_rewards_stop_with_the_checkpoint_kept(tmp_path, capsys):
     assert newest_state(tmp_path)['env_steps'] == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('gin_file', 'bindings', 'message'),
     [
@@ -255,6 +280,8 @@ def test_nan_rewards_stop_with_the_checkpoint_kept(tmp_path, capsys):
         ('reinforce_cartpole', {'num_envs': 100}, 'num_envs = 100'),
         ('reinforce_cartpole', {'gamma': 1.5}, 'gamma = 1.5'),
         ('reinforce_cartpole', {'num_episodes': 0}, 'num_episodes = 0'),
+        ('reinforce_cartpole', {'x_axis': "'steps'"}, "x_axis = 'steps': must be one of ('env_st"),
+        ('reinforce_cartpole', {'log_every_episode': 3}, 'log_every_episode = 3'),
         ('reinforce_cartpole', {'mlp_torso.unit': '(3,)'}, 'did you mean units'),
         ('reinforce_lqr', {'video_interval_episodes': 5}, 'render'),
     ],

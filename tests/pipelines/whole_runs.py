@@ -9,6 +9,8 @@ import sys
 import tempfile
 from unittest import mock
 
+from tensorboard.backend.event_processing import event_accumulator
+
 from pipelines import signals
 from pipelines.runs import export
 
@@ -117,6 +119,24 @@ def progress(root_dir):
     """The rows of progress.csv, by column."""
     with open(pathlib.Path(root_dir) / 'progress.csv', newline='') as f:
         return list(csv.DictReader(f))
+
+
+def episodes(root_dir):
+    """The rows of episodes.csv, by column."""
+    with open(pathlib.Path(root_dir) / 'episodes.csv', newline='') as f:
+        return list(csv.DictReader(f))
+
+
+def scalars(root_dir):
+    """What TensorBoard shows of a run, by name: [(step, value)]."""
+    reader = event_accumulator.EventAccumulator(
+        str(pathlib.Path(root_dir) / 'tensorboard'), size_guidance={'scalars': 0}
+    )
+    reader.Reload()
+    return {
+        name: [(event.step, event.value) for event in reader.Scalars(name)]
+        for name in reader.Tags()['scalars']
+    }
 
 
 def newest_state(root_dir):

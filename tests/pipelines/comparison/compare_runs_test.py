@@ -2,8 +2,9 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
-from pipelines.comparison import compare_runs, report, results
+from pipelines.comparison import compare_runs, figures, report, results
 from pipelines.comparison.experiment import Claim
 from pipelines.errors import UserError
 from tests.pipelines.fake_runs import finished_run
@@ -32,6 +33,7 @@ def markdown(tmp_path, data):
     return (tmp_path / 'report.md').read_text()
 
 
+@pytest.mark.slow
 def test_scores_differences_and_costs_are_those_of_the_runs(tmp_path):
     scores = {('quiet', 'dqn'): [1, 2, 3, 4, 5, 6, 7, 56], ('quiet', 'double'): around(50, 8)}
     data = compare_runs.compare(read_runs(tmp_path, scores), 'eval_mean')
@@ -49,6 +51,7 @@ def test_scores_differences_and_costs_are_those_of_the_runs(tmp_path):
     assert json.loads((tmp_path / 'report.json').read_text())['fewest_seeds'] == 8
 
 
+@pytest.mark.slow
 def test_few_seeds_and_intervals_around_zero_are_no_claim(tmp_path):
     few = {('quiet', 'dqn'): around(10, 4), ('quiet', 'double'): around(90, 4)}
     data = compare_runs.compare(read_runs(tmp_path / 'few', few), 'eval_mean')
@@ -70,6 +73,7 @@ def judged(tmp_path, noisy_dqn, noisy_double, num_seeds=10):
     return claim, '\n'.join(report.claim_in_words(claim))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('noisy_dqn', 'noisy_double', 'holds', 'words'),
     [
@@ -90,6 +94,7 @@ def test_a_claim_is_judged_by_the_difference_of_the_losses(
     assert claim['difference_at_to'][0] == pytest.approx(noisy_double - noisy_dqn)
 
 
+@pytest.mark.slow
 def test_that_nothing_is_lost_must_be_shown_too(tmp_path):
     """From 100 to 95 +- 20: the loss may be nothing, or more than a tenth."""
     scores = {
@@ -102,12 +107,14 @@ def test_that_nothing_is_lost_must_be_shown_too(tmp_path):
     assert 'Half of the claim holds here: dqn loses, and double loses less. Whether' in text
 
 
+@pytest.mark.slow
 def test_a_claim_on_few_seeds_is_not_judged(tmp_path):
     claim, text = judged(tmp_path, 60, 100, num_seeds=4)
     assert not claim['judged'] and not claim['holds']
     assert '**Not judged: 4 seeds are too few.**' in text
 
 
+@pytest.mark.slow
 def test_environments_are_put_together_on_a_stated_scale(tmp_path):
     invaders, pong = [148.0, 1668.7], [14.6, 14.6, 14.6]
     read = read_runs(tmp_path, {('invaders', 'dqn'): invaders}, env_name='ALE/SpaceInvaders-v5')
@@ -124,6 +131,7 @@ def test_environments_are_put_together_on_a_stated_scale(tmp_path):
     assert together['agents']['dqn']['median'][0] == pytest.approx(0.75)  # of 0.5 and 1
 
 
+@pytest.mark.slow
 def test_one_atari_game_is_measured_by_the_human_too(tmp_path):
     scores = {('invaders', 'dqn'): [148.0, 1668.7]}
     read = read_runs(tmp_path, scores, env_name='ALE/SpaceInvaders-v5')
@@ -133,6 +141,7 @@ def test_one_atari_game_is_measured_by_the_human_too(tmp_path):
     assert '## Normalised scores' in text and 'published: random play, human' in text
 
 
+@pytest.mark.slow
 def test_agents_that_are_not_everywhere_are_said_to_be_left_out(tmp_path):
     read = []
     for game, agents in (('SpaceInvaders', ('dqn', 'double')), ('Pong', ('dqn',))):
@@ -143,6 +152,7 @@ def test_agents_that_are_not_everywhere_are_said_to_be_left_out(tmp_path):
     assert 'every one of these environments: double.' in markdown(tmp_path, data)
 
 
+@pytest.mark.slow
 def test_an_agent_has_its_own_curve_however_short_the_others_are(tmp_path):
     """REINFORCE runs for a number of episodes: an agent that falls early has few env steps."""
     curves = {
@@ -173,12 +183,42 @@ def test_curves_are_where_every_run_has_a_value(tmp_path):
     assert curves['dqn']['values'][-1] == pytest.approx((3.0 + 5.0) / 2)
 
 
+def test_curves_over_episodes_are_labelled_so(tmp_path, monkeypatch):
+    paths = [
+        finished_run(tmp_path / 'a', 0, returns=[1.0, 3.0, 5.0]),
+        finished_run(tmp_path / 'b', 1, returns=[3.0, 5.0]),
+    ]
+    read = [results.read(path, x_axis='episodes') for path in paths]
+    data = compare_runs.compare(read, 'eval_mean')
+    curve = data['environments']['CartPole-v1']['curves']['dqn']
+    assert data['x_axis'] == 'episodes' and 'env_steps' not in curve
+    assert (curve['episodes'][0], curve['episodes'][-1]) == (1.0, 2.0)
+    assert (curve['values'][0], curve['values'][-1]) == (2.0, 3.0)
+    labels = []
+    monkeypatch.setattr(figures, '_panels', lambda names, draw, png: labels.append(label(draw)))
+
+    def label(draw):
+        axes = plt.figure().subplots()
+        draw(axes, 'CartPole-v1')
+        return axes.get_xlabel(), axes.get_ylabel()
+
+    assert figures.draw_curves(data, tmp_path / 'curves.png')
+    assert labels == [
+        ('training episodes', 'IQM of the mean return of the last 20 episodes'),
+    ]
+    plt.close('all')
+    monkeypatch.undo()
+    text = markdown(tmp_path, data)
+    assert 'last 20 episodes, against training episodes](curves.png)' in text
+
+
 def test_runs_that_do_not_belong_together_are_refused(tmp_path):
     paths = [finished_run(tmp_path / 'a', 0), finished_run(tmp_path / 'b', 1, n_step=3)]
     with pytest.raises(UserError, match='are not seeds of one agent'):
         compare_runs.compare([results.read(path) for path in paths], 'eval_mean')
 
 
+@pytest.mark.slow
 def test_an_environment_that_is_not_installed_here_is_left_out_of_the_scale(tmp_path):
     read = read_runs(tmp_path / 'a', {('invaders', 'dqn'): [1.0]}, env_name='ALE/SpaceInvaders-v5')
     read += read_runs(tmp_path / 'b', {('pong', 'dqn'): [1.0]}, env_name='ALE/Pong-v5')

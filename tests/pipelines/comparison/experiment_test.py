@@ -78,6 +78,7 @@ BAD = {
         "claims: suffers = ['dqn']: must be a string"
     ),
     "metric = 'speed'" + GOOD: "metric = 'speed': must be one of",
+    "x_axis = 'hours'" + GOOD: "x_axis = 'hours': must be one of ('env_steps', 'episodes')",
     "gin_file = 'nope.gin'" + GOOD: "gin_file = 'nope.gin' does not exist",
     'title = 5' + GOOD: 'title = 5: must be a string',
     GOOD + "[[claims]]\ntext = 'a'": 'claims: each has the keys',
@@ -94,6 +95,11 @@ def test_a_bad_file_is_one_clear_line(tmp_path, text, message):
         load(tmp_path, text)
     assert message in str(error.value) and 'small.toml' in str(error.value)
     assert '\n' not in str(error.value)
+
+
+def test_the_x_axis_is_env_steps_unless_the_file_says_otherwise(tmp_path):
+    assert load(tmp_path).x_axis == 'env_steps'
+    assert load(tmp_path, "x_axis = 'episodes'" + GOOD).x_axis == 'episodes'
 
 
 def test_a_missing_file_names_the_shipped_ones(tmp_path):
@@ -182,3 +188,18 @@ def test_the_example_that_compare_shows_is_what_its_labels_say(tmp_path):
 def test_every_shipped_experiment_loads_by_name(path):
     plan = experiment.load(f'configs/experiments/{path.name}')
     assert plan.runs(pathlib.Path('runs'))
+
+
+def test_dqn_and_double_dqn_differ_in_the_choice_of_the_action_alone():
+    """With a target network for one of them, a comparison would not say what was better."""
+    plans = [experiment.load(str(path)) for path in SHIPPED]
+    pairs = [plan.agents for plan in plans if {'dqn', 'double_dqn'} <= plan.agents.keys()]
+    assert pairs
+    for agents in pairs:
+        plain, double = (
+            {binding.partition(' = ')[0]: binding.partition(' = ')[2] for binding in agents[name]}
+            for name in ('dqn', 'double_dqn')
+        )
+        assert plain.pop('train_ddqn.double') == 'False'
+        assert double.pop('train_ddqn.double') == 'True'
+        assert plain == double and plain.get('train_ddqn.target') != "'none'"

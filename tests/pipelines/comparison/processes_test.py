@@ -29,6 +29,7 @@ def is_running(pid):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('chosen', 'threads'), [(False, '3'), (True, '5')])
 def test_every_job_is_run_so_many_at_once_and_its_end_is_told(
     tmp_path, monkeypatch, chosen, threads

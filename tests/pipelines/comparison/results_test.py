@@ -12,7 +12,7 @@ def test_a_run_is_read_with_its_own_names_or_others(tmp_path):
     result = results.read(tmp_path)
     assert (result.environment, result.agent, result.seed) == ('CartPole-v1', 'dqn', 3)
     assert result.score('eval_mean') == 80.0 and result.score('return_mean_100') == 40.0
-    assert result.env_steps == [500.0, 1_000.0] and result.returns == [20.0, 40.0]
+    assert result.x == [500.0, 1_000.0] and result.returns == [20.0, 40.0]
     named = results.read(tmp_path, 'sigma_1', 'baseline')
     assert (named.environment, named.agent) == ('sigma_1', 'baseline')
 
@@ -26,6 +26,24 @@ def test_a_run_that_is_not_finished_is_one_clear_line(tmp_path):
     (tmp_path / 'run' / 'summary.json').write_text('{"seed": 1')
     with pytest.raises(UserError, match='holds no finished run: .*summary.json cannot be read'):
         results.read(tmp_path / 'run')
+
+
+def test_over_episodes_a_curve_is_the_mean_of_the_last_twenty(tmp_path):
+    finished_run(tmp_path, returns=[10.0, 20.0, *[0.0] * 18, 100.0, 100.0])
+    result = results.read(tmp_path, x_axis='episodes')
+    assert result.x_axis == 'episodes' and result.x == list(range(1, 23))
+    assert result.returns[:3] == [10.0, 15.0, 10.0]
+    assert result.returns[19:] == [30.0 / 20, 120.0 / 20, 200.0 / 20]
+
+
+def test_a_run_without_episodes_csv_is_named(tmp_path):
+    finished_run(tmp_path / 'old')
+    with pytest.raises(UserError, match="x_axis = 'episodes': .*old/episodes.csv does not exist"):
+        results.read(tmp_path / 'old', x_axis='episodes')
+    finished_run(tmp_path / 'bad', returns=['many'])
+    with pytest.raises(UserError, match='bad/episodes.csv cannot be read: .*many'):
+        results.read_all([str(tmp_path / 'bad')], x_axis='episodes')
+    results.read_all([str(tmp_path)])  # over env steps nothing is missing
 
 
 @pytest.mark.parametrize(

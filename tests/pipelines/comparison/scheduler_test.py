@@ -57,6 +57,7 @@ def finishing(tmp_path, agent, exit_code=0):
     return run_of(tmp_path, agent, code)
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_runs_and_each_end_is_told_in_a_line(tmp_path, capsys):
     done = finishing(tmp_path, 'done')
     finished_run(done.path, score=1.0)

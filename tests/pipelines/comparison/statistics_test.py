@@ -92,6 +92,9 @@ def test_curves_and_profiles_are_pointwise():
     band = statistics.iqm_curve(returns)  # one cut at each end
     assert band.values.tolist() == [1.5, 25.0]
     assert (band.low <= band.values).all() and (band.values <= band.high).all()
+    band = statistics.mean_curve(returns)
+    assert band.values.tolist() == [3.0, 39.75]
+    assert (band.low < band.values).all() and (band.values < band.high).all()
     band = statistics.profile(column(1, 2, 3, 4), np.array([0.0, 2.0, 3.5, 4.0]))
     assert band.values.tolist() == [1.0, 0.5, 0.25, 0.0]
     assert band.low[0] == band.high[0] == 1.0

@@ -38,6 +38,7 @@ def test_every_episode_comes_out_once_whole_and_in_order(lengths_of_batches):
                 assert not padded[len(rows) :].any()
 
 
+@pytest.mark.slow
 def test_taking_a_batch_that_is_not_there_fails_at_once():
     with EpisodeQueue(SPEC, 2) as queue:
         episode = np.zeros((4, queue.codec.row_bytes), np.uint8)
@@ -49,6 +50,7 @@ def test_taking_a_batch_that_is_not_there_fails_at_once():
         assert next(queue.batches()).shape[0] == 2
 
 
+@pytest.mark.slow
 def test_any_time_may_pass_between_two_batches():
     with EpisodeQueue(SPEC, 1, stall_timeout_seconds=0.2) as queue:
         batches = queue.batches()

@@ -1,6 +1,7 @@
 """n-step transitions of stored rows, compared with the definition on whole episodes."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,7 @@ def test_the_next_state_follows_the_action():
     assert stack.time_step.observation.shape == (3, 8, 1)
 
 
+@pytest.mark.slow
 def test_minibatches_are_full_and_every_transition_is_equally_likely():
     """500 draws of 12 from 4 + 4 starts between LAST rows: each start about 750 times."""
     blocks = blocks_of([FIRST, LAST, FIRST, MID, LAST, FIRST, MID, MID], items=2)

@@ -62,6 +62,7 @@ def newest_of_stack(stacks):
     return newest
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
@@ -112,6 +113,7 @@ def test_samples_are_transitions_that_happened(
         assert len(seen) == capacity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('per_item', [1, 4])
 def test_every_stored_transition_is_equally_likely(tmp_path, per_item):
     """A chi-squared test that fails once in 10 000 times; episodes of 1, 2 and 6 steps."""
@@ -133,13 +135,14 @@ def test_every_stored_transition_is_equally_likely(tmp_path, per_item):
 def test_a_full_replay_keeps_the_newest_and_samples_all_of_them(tmp_path):
     life = Life([5], 1)
     with make(tmp_path, capacity_transitions=40) as replay:
-        fill(replay, life, 401)
+        fill(replay, life, 381)  # no multiple of 40: one that begins again would not be full
         assert replay.num_starts == 40
         found = sampled(replay, draws=20)
-    stored = [s for step in life.transitions[360:400] for s in step]
+    stored = [s for step in life.transitions[340:380] for s in step]
     assert {tuple(int(x) for x in row[:3]) for row in found} == set(stored)
 
 
+@pytest.mark.slow
 def test_restore_brings_back_the_replay_at_the_checkpoint(tmp_path):
     life = Life([3, 5], 2)
     with make(tmp_path, 2, 2, frame_stack=4) as replay:
@@ -228,6 +231,19 @@ def test_sampling_follows_priorities_to_the_power_alpha(tmp_path):
     assert stats.chisquare(drawn, law * drawn.sum()).pvalue > 1e-4
 
 
+@pytest.mark.parametrize('count', [3, 65, 200])
+def test_every_transition_of_a_prioritised_replay_is_drawn(tmp_path, count):
+    """Numbers that are not powers of two: a tree of sums must not lose leaves at its edge."""
+    with make(tmp_path, alpha=0.6, sample=512, rows_per_chunk=1) as replay:
+        fill(replay, Life([count], 1), count + 1)
+        assert replay.num_starts == count
+        samples, drawn = replay.samples(), set()
+        for _ in range(20):  # each 51 times on average, or more
+            drawn |= set(replay.codec.decode(next(samples).data).observation.numpy()[:, 0, 2] - BIG)
+    assert drawn == set(range(count))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('sample', [1, 64, 1024])
 def test_one_sample_is_fetched_before_its_priorities_are_known_and_no_more(tmp_path, sample):
     """Not even after many fast draws, which find nothing ready, or after a pause."""

@@ -1,9 +1,13 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tf_agents.trajectories import time_step as ts
 
+from agents import policies
 from pipelines.experience.rows import RowCodec
+from tests.agents.fakes import FRAME, THREE_ACTIONS, stacking_network
 
 SPEC = {
     'step_type': tf.TensorSpec([], tf.int32),
@@ -20,6 +24,18 @@ def test_a_row_is_as_long_as_its_leaves_together():
     assert RowCodec(SPEC).row_bytes == 4 + 6 + 8 + 2 + 1 + 16 + 8
 
 
+@pytest.mark.parametrize('num_frames', [1, 3, 4])
+def test_a_row_has_one_frame_and_a_byte_for_each_pixel_however_many_are_stacked(num_frames):
+    policy = policies.EpsilonGreedyQPolicy(
+        ts.time_step_spec(FRAME), THREE_ACTIONS, stacking_network(num_frames), lambda: 1.0
+    )
+    codec = RowCodec(policy.trajectory_spec)
+    two_step_types, action, reward, discount = 4 + 4, 8, 4, 4
+    assert codec.row_bytes == 2 * 3 + two_step_types + action + reward + discount
+    assert codec.decode(tf.zeros([1, codec.row_bytes], tf.uint8)).observation.dtype == tf.uint8
+
+
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_every_bit_comes_back_eagerly_and_inside_a_graph(n, seed):

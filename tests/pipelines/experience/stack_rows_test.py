@@ -1,6 +1,7 @@
 """The stack acted on and the stack trained on are the same, bit for bit."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ def streams(draw):
     return kinds
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(streams(), st.integers(1, 5), st.integers(1, 3))
 def test_the_stack_trained_on_is_the_stack_acted_on(kinds, num_frames, n):

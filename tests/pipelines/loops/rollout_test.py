@@ -56,6 +56,14 @@ def test_episode_statistics_by_hand():
         reward = np.array(reward, float)
         statistics.add(reward, ts.TimeStep(np.array(kind), reward, np.ones(2), np.zeros(2)))
     assert statistics.num_episodes == 4 and list(statistics.last_returns) == [7.0, 4.0]
+    assert statistics.env_steps == 6  # a step that only starts an episode is none
+    assert statistics.take_ended() == [
+        (1, 2, 5.0, 1),
+        (2, 3, 2.0, 2),
+        (3, 6, 7.0, 1),
+        (4, 6, 4.0, 2),
+    ]
+    assert statistics.take_ended() == []  # each once
     restored = rollout.EpisodeStatistics(2, window=2)
     restored.restore(statistics.state())
     assert restored.state() == statistics.state()

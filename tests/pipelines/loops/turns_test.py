@@ -72,12 +72,13 @@ def test_both_sides_have_ended_when_side_by_side_returns_or_raises():
 
 
 @contextlib.contextmanager
-def training(tmp_path, *bindings):
-    """Parts that train a step per four env steps, in turns of 16 vector steps of 4 copies."""
+def training(tmp_path, *bindings, num_envs=4, overlap=False):
+    """Parts that train a step per four env steps, in turns of 64 env steps."""
     gin_config.parse(None, ['mlp_torso.units = (8,)', 'Replay.rows_per_chunk = 4', *bindings])
     settings = DdqnSettings(
-        num_envs=4, train_steps_per_env_step=0.25, max_train_steps_per_turn=16, batch_size=8,
-        dueling=False, min_replay_transitions=100, fuse_train_steps=False,
+        num_envs=num_envs, train_steps_per_env_step=0.25, max_train_steps_per_turn=16,
+        batch_size=8, dueling=False, min_replay_transitions=100, fuse_train_steps=False,
+        overlap=overlap,
     )  # fmt: skip
     parts = assembly.assemble_ddqn(settings, 0, tmp_path)
     with parts.replay:
@@ -87,6 +88,7 @@ def training(tmp_path, *bindings):
         yield parts
 
 
+@pytest.mark.slow
 def test_turns_in_the_graph_keep_the_ratio_and_end_with_the_turn_that_reaches_the_limit(tmp_path):
     with training(tmp_path) as parts:
         env_steps, loop = parts.training.env_steps, parts.collect_and_train
@@ -96,19 +98,55 @@ def test_turns_in_the_graph_keep_the_ratio_and_end_with_the_turn_that_reaches_th
             turns = loop.run(10**6, until_env_steps=limit)
             assert limit <= int(env_steps) < max(before, limit) + 4 * parts.ratio.vector_steps
             assert int(parts.agent.train_step_counter) == (int(env_steps) - start) // 4
-            assert all(np.isfinite(turn['loss']) for turn in turns)
+            assert all(np.isfinite(turn.metrics['loss']) for turn in turns)
         before = int(env_steps)
         assert len(loop.run(parts.ratio.vector_steps + 3, until_env_steps=10**6)) == 2
         assert int(env_steps) > before + 4 * parts.ratio.vector_steps
         assert int(parts.agent.train_step_counter) == (int(env_steps) - start) // 4
 
 
+@pytest.mark.parametrize('overlap', [False, True])
+def test_the_last_episode_ends_the_run_in_the_middle_of_a_turn(tmp_path, overlap):
+    with training(tmp_path, num_envs=1, overlap=overlap) as parts:
+        loop, statistics = parts.collect_and_train, parts.training.statistics
+        before, turns = statistics.num_episodes, []
+        while statistics.num_episodes < before + 9:
+            left = before + 9 - statistics.num_episodes
+            turns += loop.run(10**6, until_env_steps=10**6, end_after_episodes=left)
+        assert statistics.num_episodes == before + 9
+        ended, env_steps = statistics.take_ended(), int(parts.training.env_steps)
+        assert ended[-1].env_steps == env_steps == statistics.env_steps == turns[-1].env_steps
+        # What is due at the end has been trained, although the turn was cut short.
+        learning_env_steps = env_steps - loop.learning_start_env_steps
+        train_steps = int(parts.agent.train_step_counter)
+        assert train_steps == learning_env_steps // 4 > 0
+        assert train_steps == sum(turn.train_steps for turn in turns)
+
+
+def test_a_pause_finishes_the_turn_in_which_the_episode_ended(tmp_path):
+    with training(tmp_path) as parts:
+        loop, statistics = parts.collect_and_train, parts.training.statistics
+        for count in (1, 1, 40):
+            before, env_steps = statistics.num_episodes, int(parts.training.env_steps)
+            turns = loop.run(10**6, until_env_steps=10**6, pause_after_episodes=count)
+            assert statistics.num_episodes >= before + count
+            ended = statistics.take_ended()[-(statistics.num_episodes - before) :]
+            begins = turns[-2].env_steps if len(turns) > 1 else env_steps
+            assert begins < ended[count - 1].env_steps <= turns[-1].env_steps
+            assert int(parts.training.env_steps) == turns[-1].env_steps
+            starts = sum(episode.env_steps <= turns[-1].env_steps for episode in ended)
+            whole = len(turns) * parts.ratio.vector_steps * 4
+            assert whole - starts - 4 <= turns[-1].env_steps - env_steps <= whole
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_leaves_the_graph_as_it_is(tmp_path):
     with training(tmp_path, 'adam.learning_rate = 1e38', "QLearningAgent.loss = 'mse'") as parts:
         turns = parts.collect_and_train.run(200, until_env_steps=10**6)
-    assert not np.isfinite(turns[-1]['loss'])
+    assert not np.isfinite(turns[-1].metrics['loss'])
 
 
+@pytest.mark.slow
 def test_what_an_environment_raises_in_the_graph_arrives_unwrapped(tmp_path):
     class Broken(Exception):
         pass

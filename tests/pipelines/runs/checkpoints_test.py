@@ -116,3 +116,15 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_line(tmp_path):
     with pytest.raises(UserError, match='written by another version') as error:
         other.checkpoints.restore()
     assert '\n' not in str(error.value)
+
+
+def test_a_part_that_is_newer_than_the_checkpoint_begins_there(tmp_path):
+    run = Run(tmp_path)
+    run.save(5)
+    again = Run(tmp_path)
+    again.parts['three'] = Part(7)
+    newer = Checkpoints(
+        tmp_path, tf.train.Checkpoint(variable=again.variable), again.parts, again.experience
+    )
+    assert newer.restore() and again.parts.pop('three').value == 7
+    assert again.numbers() == 5

@@ -14,12 +14,15 @@ PUBLISHED = published.PublishedReturns(
 
 
 def write(directory, *rows):
-    """Writes progress.csv from rows (env steps, return, evaluation, loss); '': not known."""
+    """Writes progress.csv from rows (env steps, return, evaluation, loss); '': not known.
+
+    An episode has ended every ten env steps.
+    """
     path = directory / 'progress.csv'
     with open(path, 'w', newline='') as f:
         writer = csv.writer(f)
-        writer.writerow(('env_steps', 'return_mean_100', 'eval_return_mean', 'loss'))
-        writer.writerows(rows)
+        writer.writerow(('env_steps', 'return_mean_100', 'eval_return_mean', 'loss', 'episodes'))
+        writer.writerows([*row, row[0] // 10] for row in rows)
     return path
 
 
@@ -59,8 +62,21 @@ def test_returns_and_evaluations_are_drawn_at_their_env_steps(tmp_path, drawn):
 
 def test_published_returns_are_drawn_as_far_as_the_run_goes(tmp_path, drawn):
     path = write(tmp_path, (100_000, 150.0, '', ''), (300_000, 200.0, '', ''))
-    curves.draw_curve(path, tmp_path / 'curve.png', 'title', PUBLISHED)
+    curves.draw_curve(path, tmp_path / 'curve.png', 'title', published=PUBLISHED)
     axes = drawn[0].axes[0]
+    assert axes.get_xlabel() == 'environment steps'
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert lines['DQN'] == [[250_000, 164]]  # not the point at 500 000
     assert [text.get_text() for text in axes.texts] == ['random play 148']  # a human would dwarf it
+
+
+def test_over_episodes_there_are_published_levels_but_no_curves(tmp_path, drawn):
+    path = write(tmp_path, (10, 1.0, '', 0.5), (3_000_000, 150.0, 6.0, 0.25))
+    curves.draw_curve(path, tmp_path / 'curve.png', 'title', 'episodes', PUBLISHED)
+    curves.draw_metrics(path, tmp_path / 'metrics.png', 'title', 'episodes')
+    axes, panel = drawn[0].axes[0], drawn[1].axes[0]
+    assert axes.get_xlabel() == panel.get_xlabel() == 'training episodes'
+    assert axes.lines[0].get_xydata().tolist() == [[1, 1], [300_000, 150]]
+    assert panel.lines[0].get_xydata().tolist() == [[1, 0.5], [300_000, 0.25]]
+    assert 'DQN' not in {line.get_label() for line in axes.lines}
+    assert [text.get_text() for text in axes.texts] == ['random play 148']

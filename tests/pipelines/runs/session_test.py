@@ -10,9 +10,11 @@ import pytest
 
 from pipelines import assembly
 from pipelines.errors import UserError
+from pipelines.loops.episode_losses import Turn
 from pipelines.runs.run_dir import RunDir
 from pipelines.runs.session import Session
 from pipelines.settings import ReinforceSettings
+from tests.pipelines.whole_runs import episodes
 
 SETTINGS = ReinforceSettings(
     num_episodes=8, num_envs=2, num_selection_episodes=2, eval_interval_episodes=4,
@@ -40,7 +42,7 @@ class Run:
     def turn(self, **metrics):
         self._collector.run(seed=self.training.statistics.num_episodes)
         self._learner.train()
-        self.session.record([METRICS | metrics])
+        self.session.record([Turn(int(self.training.env_steps), 1, METRICS | metrics)])
 
     def to_the_end(self, after_turn=lambda: None):
         with self.session.running():
@@ -58,6 +60,7 @@ def checkpoints(directory):
     return sorted(path.name for path in (directory / 'checkpoints').glob('0*'))
 
 
+@pytest.mark.slow
 def test_a_run_logs_evaluates_and_checkpoints_at_its_intervals(tmp_path):
     run = Run(tmp_path)
     with run.started() as session:
@@ -88,7 +91,7 @@ def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path):
             session._best_policy.evaluate(int(number), seed=0)
             assert {float(x) for v in best for x in v.numpy().ravel()} == {kept}
         assert session._best_policy.found == {'eval_mean': 30.0, 'env_steps': 3, 'train_steps': 0}
-        session._progress.close()
+        session._records.close()
 
 
 class FakeEvaluator:
@@ -103,6 +106,7 @@ class FakeEvaluator:
         return np.full(num_episodes, next(self._scores))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_turns_with_a_checkpoint_and_the_next_start_resumes(
     tmp_path, capsys, number
@@ -126,8 +130,13 @@ def test_a_signal_ends_the_turns_with_a_checkpoint_and_the_next_start_resumes(
         assert session.is_complete
         assert session.state()['wall_seconds'] > wall_seconds
     assert [row['episodes'] for row in rows(tmp_path)] == ['2', '4', '6', '8']
+    each = episodes(tmp_path)  # once, and the two episodes of an update with its loss
+    assert [row['episode'] for row in each] == [str(i + 1) for i in range(8)]
+    assert {row['avg_loss'] for row in each} == {'1'}
+    assert int(each[-1]['env_steps']) == int(again.training.env_steps)
 
 
+@pytest.mark.slow
 def test_a_longer_run_continues_where_a_shorter_one_ended(tmp_path):
     run = Run(tmp_path)
     with run.started():
@@ -139,6 +148,7 @@ def test_a_longer_run_continues_where_a_shorter_one_ended(tmp_path):
         assert session.count == 12 and session.is_complete  # a third turn would not fit
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_what_to_lower(tmp_path):
     run = Run(tmp_path)
     with (
@@ -154,6 +164,7 @@ def test_a_loss_that_is_not_finite_names_what_to_lower(tmp_path):
     assert not checkpoints(tmp_path)
 
 
+@pytest.mark.slow
 def test_derived_seeds_differ_by_purpose_and_step_and_repeat_otherwise(tmp_path):
     run = Run(tmp_path)
     with run.started() as session:
@@ -161,9 +172,10 @@ def test_derived_seeds_differ_by_purpose_and_step_and_repeat_otherwise(tmp_path)
         assert first == session.derived_seed('collect') != session.derived_seed('explore')
         run.training.env_steps.assign(1)
         assert session.derived_seed('collect') != first
-        session._progress.close()
+        session._records.close()
 
 
+@pytest.mark.slow
 def test_films_are_made_at_their_interval(tmp_path):
     run = Run(tmp_path, dataclasses.replace(SETTINGS, video_interval_episodes=6))
     with run.started():

@@ -51,3 +51,19 @@ def test_an_unreadable_file_is_one_line_with_file_and_field(tmp_path, text, mess
     with pytest.raises(UserError, match=message) as error:
         Summary.read(path)
     assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_run_that_was_ended_by_its_episodes_may_go_on():
+    """Both limits may be raised, lowered or left out when the run is started again."""
+    in_steps = dataclasses.replace(SUMMARY, unit='env_steps', length=10_000, episodes=300)
+    by_steps = dataclasses.replace(in_steps, episode_limit=1_000)
+    by_episodes = dataclasses.replace(in_steps, episode_limit=300)
+    for length, limit, covered in (
+        (10_000, None, (True, True, False)),
+        (9_000, None, (True, True, False)),
+        (20_000, None, (False, False, False)),
+        (20_000, 300, (True, True, True)),
+        (10_000, 400, (True, True, False)),
+    ):
+        summaries = (in_steps, by_steps, by_episodes)
+        assert tuple(s.covers(length, limit) for s in summaries) == covered, (length, limit)
