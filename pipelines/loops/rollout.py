@@ -188,7 +188,11 @@ class EpisodeStatistics:
                 'same command to resume from the newest checkpoint'
             )
         self._return += raw_reward
-        self.env_steps += int(np.count_nonzero(after.step_type != ts.StepType.FIRST))
+        self.env_steps += len(after.step_type)
+        border = np.flatnonzero(after.step_type != ts.StepType.MID)
+        if not border.size:
+            return
+        self.env_steps -= int(np.count_nonzero(after.step_type == ts.StepType.FIRST))
         for i in np.flatnonzero(after.step_type == ts.StepType.LAST):
             total_reward = float(self._return[i])
             self.last_returns.append(total_reward)
@@ -197,7 +201,7 @@ class EpisodeStatistics:
                 Episode(self.num_episodes, self.env_steps, total_reward, int(self._steps[i]))
             )
             self._return[i] = 0.0
-        self._steps[after.step_type != ts.StepType.MID] = 0
+        self._steps[border] = 0
 
     def take_ended(self) -> list[Episode]:
         """Returns the episodes that have ended since the last call, in their order."""

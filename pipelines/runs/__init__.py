@@ -5,7 +5,9 @@ training       what a session needs to know about an agent and its training
 session        logging, evaluating, saving and stopping, around the turns of any algorithm
 checkpoints    the states of a run's parts, verified before they are used
 best_policy    evaluates while training, and keeps the best weights
-progress       progress.csv, TensorBoard, the live line
+records        opens and closes what grows while the run lasts:
+progress       progress.csv, the live line      episode_log    episodes.csv, a line per episode
+events         TensorBoard's event file         csv_log        a CSV file that a checkpoint can cut
 curves         plots of progress.csv       published      published curves and scores
 report         writes what a finished run leaves: policies, evaluation, pictures, summary
 summary        summary.json                video          films of play

@@ -105,6 +105,7 @@ def test_turns_in_the_graph_keep_the_ratio_and_end_with_the_turn_that_reaches_th
         assert int(parts.agent.train_step_counter) == (int(env_steps) - start) // 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('overlap', [False, True])
 def test_the_last_episode_ends_the_run_in_the_middle_of_a_turn(tmp_path, overlap):
     with training(tmp_path, num_envs=1, overlap=overlap) as parts:
