@@ -97,17 +97,7 @@ class Rollout:
 
         def body(i, go_on, time_step, policy_state):  # type: ignore[no-untyped-def]
             del go_on
-            step = self._action_fn(time_step, policy_state)
-            if self._env_steps is not None:
-                self._env_steps.assign_add(
-                    tf.math.count_nonzero(time_step.step_type != ts.StepType.LAST)
-                )
-            go_on, time_step = self._step_in_graph(step)
-            # A loaded policy does not know how many environments it plays in.
-            state = tf.nest.map_structure(
-                lambda new, old: tf.ensure_shape(new, old.shape), step.state, policy_state
-            )
-            return i + 1, go_on, time_step, state
+            return i + 1, *self.step(RolloutState(time_step, policy_state))
 
         _, _, time_step, policy_state = tf.while_loop(
             lambda i, go_on, *_: (i < num_vector_steps) & go_on,
@@ -116,6 +106,20 @@ class Rollout:
             parallel_iterations=1,
         )
         return RolloutState(time_step, policy_state)
+
+    def step(self, state: RolloutState) -> tuple[tf.Tensor, ts.TimeStep, Any]:
+        """One vector step inside a graph: whether to go on, and the state that it leads to."""
+        step = self._action_fn(*state)
+        if self._env_steps is not None:
+            self._env_steps.assign_add(
+                tf.math.count_nonzero(state.time_step.step_type != ts.StepType.LAST)
+            )
+        go_on, time_step = self._step_in_graph(step)
+        # A loaded policy does not know how many environments it plays in.
+        policy_state = tf.nest.map_structure(
+            lambda new, old: tf.ensure_shape(new, old.shape), step.state, state.policy_state
+        )
+        return go_on, time_step, policy_state
 
     def _step_in_graph(self, step: policy_step.PolicyStep) -> tuple[tf.Tensor, ts.TimeStep]:
         specs = tf.nest.flatten(self._spec)

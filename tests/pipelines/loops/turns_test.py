@@ -72,12 +72,12 @@ def test_both_sides_have_ended_when_side_by_side_returns_or_raises():
 
 
 @contextlib.contextmanager
-def training(tmp_path, *bindings):
-    """Parts that train a step per four env steps, in turns of 16 vector steps of 4 copies."""
+def training(tmp_path, *bindings, num_envs=4, ratio=0.25, per_turn=16):
+    """Parts that train; by default a step per four env steps, in turns of 16 vector steps."""
     gin_config.parse(None, ['mlp_torso.units = (8,)', 'Replay.rows_per_chunk = 4', *bindings])
     settings = DdqnSettings(
-        num_envs=4, train_steps_per_env_step=0.25, max_train_steps_per_turn=16, batch_size=8,
-        dueling=False, min_replay_transitions=100, fuse_train_steps=False,
+        num_envs=num_envs, train_steps_per_env_step=ratio, max_train_steps_per_turn=per_turn,
+        batch_size=8, dueling=False, min_replay_transitions=100, fuse_train_steps=False,
     )  # fmt: skip
     parts = assembly.assemble_ddqn(settings, 0, tmp_path)
     with parts.replay:
@@ -101,6 +101,21 @@ def test_turns_in_the_graph_keep_the_ratio_and_end_with_the_turn_that_reaches_th
         assert len(loop.run(parts.ratio.vector_steps + 3, until_env_steps=10**6)) == 2
         assert int(env_steps) > before + 4 * parts.ratio.vector_steps
         assert int(parts.agent.train_step_counter) == (int(env_steps) - start) // 4
+
+
+def test_the_order_of_a_textbook_has_one_train_step_after_each_env_step(tmp_path):
+    items = ('Replay.transitions_per_item = 1', 'Replay.rows_per_chunk = 1')
+    with training(tmp_path, *items, num_envs=1, ratio=1.0, per_turn=1) as parts:
+        assert parts.ratio.vector_steps == 1
+        env_steps, trained = parts.training.env_steps, parts.agent.train_step_counter
+        start = parts.collect_and_train.learning_start_env_steps
+        for vector_steps in (1, 1, 1, 300):
+            env_before, trained_before = int(env_steps), int(trained)
+            turns = parts.collect_and_train.run(vector_steps, until_env_steps=10**6)
+            # A vector step that only starts an episode counts for nothing.
+            assert int(trained) - trained_before == int(env_steps) - env_before == len(turns)
+            assert int(trained) == int(env_steps) - start
+        assert len(turns) > 10
 
 
 def test_a_loss_that_is_not_finite_leaves_the_graph_as_it_is(tmp_path):
