@@ -61,8 +61,8 @@ def _measure(parts: assembly.DdqnParts) -> dict[str, list[float]]:
 
     @tf.function(autograph=False)
     def sample():
-        blocks = parts.replay.codec.decode(next(samples).data)
-        return blocks, learner.choose(blocks)
+        rows = next(samples).data
+        return rows, learner.choose(rows)
 
     held = sample()
 

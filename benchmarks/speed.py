@@ -19,17 +19,27 @@ HERE = pathlib.Path(__file__).parent
 
 
 def ours(
-    gin_file: str, ratio: float, warm_up_env_steps: int, bindings: Sequence[str] = ()
+    gin_file: str,
+    ratio: float,
+    warm_up_env_steps: int,
+    bindings: Sequence[str] = (),
+    checkout: pathlib.Path | None = None,
 ) -> float:
-    """Runs `train_ddqn` on benchmarks/`gin_file`; returns env steps per second after the warm-up.
+    """Runs `train_ddqn`; returns env steps per second after the warm-up.
 
-    `ratio` is the ratio of train steps to env steps that the run must have kept.
+    Args:
+      gin_file: in benchmarks/, or an absolute path.
+      ratio: of train steps to env steps, which the run must have kept.
+      warm_up_env_steps: how many are not timed.
+      bindings: further gin bindings.
+      checkout: another checkout of this project, with its own .venv, that is run instead.
     """
+    python = str(checkout / '.venv/bin/python') if checkout else sys.executable
     with tempfile.TemporaryDirectory() as root_dir:
         subprocess.run(
-            [sys.executable, '-m', 'pipelines.train_ddqn', f'--root_dir={root_dir}',
+            [python, '-m', 'pipelines.train_ddqn', f'--root_dir={root_dir}',
              f'--gin_file={HERE / gin_file}', *(f'--gin_bindings={b}' for b in bindings)],
-            check=True, capture_output=True,
+            check=True, capture_output=True, cwd=checkout,
         )  # fmt: skip
         with open(pathlib.Path(root_dir) / 'progress.csv', newline='') as f:
             rows = [{k: float(v or 0) for k, v in row.items()} for row in csv.DictReader(f)]

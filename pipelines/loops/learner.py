@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Iterator
 
 import tensorflow as tf
-from tf_agents.trajectories import trajectory
 
 from pipelines.experience.minibatches import MinibatchIndices, choose_minibatches, minibatch
 from pipelines.experience.replay import Replay
@@ -73,10 +72,14 @@ class Learner:
         except tf.errors.OutOfRangeError as e:
             raise self._replay.stalled('sampling') from e
 
-    def choose(self, blocks: trajectory.Trajectory) -> MinibatchIndices:
-        """Deals a sample's blocks [I, T, ...] into minibatches [max_train_steps, batch_size]."""
+    def choose(self, rows: tf.Tensor) -> MinibatchIndices:
+        """Deals a sample's rows into minibatches [max_train_steps, batch_size].
+
+        Args:
+          rows: uint8 [I, T, row_bytes], blocks of consecutive rows.
+        """
         return choose_minibatches(
-            blocks,
+            self._replay.codec.decode(rows),
             self._replay.shape,
             num_minibatches=self._max_train_steps,
             batch_size=self._batch_size,
@@ -86,18 +89,20 @@ class Learner:
         """`train` for the inside of a graph: mean loss and mean Q, float32 []."""
         assert self._samples is not None
         sample = next(self._samples)
-        blocks = self._replay.codec.decode(sample.data)
-        indices = self.choose(blocks)
         prioritisation = self._replay.prioritisation
+        # A shuffle stays outside of XLA, whose random operations ignore the seed.
+        shuffles = self._replay.transitions_per_item > 1
+        indices = self.choose(sample.data) if shuffles else None
         if prioritisation is None:
-            loss, mean_q, _ = self.train_on(blocks, indices, num_train_steps)
+            loss, mean_q, _ = self.train_on(sample.data, indices, num_train_steps)
             return loss, mean_q
+        block = self.choose(sample.data).block
         keys, probabilities, num_items = (
-            tf.gather(of_item, indices.block)  # [U, B]
+            tf.gather(of_item, block)  # [U, B]
             for of_item in (sample.info.key, sample.info.probability, sample.info.table_size)
         )
         weights = prioritisation.weights(probabilities, num_items)
-        loss, mean_q, td_errors = self.train_on(blocks, indices, num_train_steps, weights)
+        loss, mean_q, td_errors = self.train_on(sample.data, indices, num_train_steps, weights)
         highest = self._replay.update_priorities(
             tf.reshape(keys[:num_train_steps], [-1]),
             tf.reshape(prioritisation.priorities(td_errors[:num_train_steps]), [-1]),
@@ -107,12 +112,25 @@ class Learner:
 
     def _train_on(
         self,
-        blocks: trajectory.Trajectory,
-        indices: MinibatchIndices,
+        rows: tf.Tensor,
+        indices: MinibatchIndices | None,
         num_train_steps: tf.Tensor,
         weights: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | tuple]:
-        """Returns (mean loss [], mean Q [], TD errors [U, B] if there are weights [U, B])."""
+        """Performs the train steps; decoding inside it, XLA makes one kernel of it all.
+
+        Args:
+          rows: uint8 [I, T, row_bytes].
+          indices: of the minibatches; None to choose them here, where nothing is shuffled.
+          num_train_steps: at most `max_train_steps`.
+          weights: float32 [U, B], of each transition's loss.
+
+        Returns:
+          (mean loss [], mean Q [], TD errors [U, B] if there are weights).
+        """
+        blocks = self._replay.codec.decode(rows)
+        if indices is None:
+            indices = self.choose(rows)
         frame_stack = self._replay.shape.frame_stack
 
         def body(i, loss, mean_q, td_errors):  # type: ignore[no-untyped-def]
@@ -125,11 +143,11 @@ class Learner:
                 td_errors = td_errors.write(i, info.extra.td_error)
             return i + 1, loss + info.loss, mean_q + info.extra.mean_q, td_errors
 
-        rows = tf.TensorArray(tf.float32, self._max_train_steps, element_shape=[None])
+        td_errors = tf.TensorArray(tf.float32, self._max_train_steps, element_shape=[None])
         _, loss, mean_q, td_errors = tf.while_loop(
             lambda i, *_: i < num_train_steps,
             body,
-            (tf.constant(0), tf.constant(0.0), tf.constant(0.0), rows),
+            (tf.constant(0), tf.constant(0.0), tf.constant(0.0), td_errors),
             parallel_iterations=1,
         )
         count = tf.cast(num_train_steps, tf.float32)

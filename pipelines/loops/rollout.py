@@ -108,23 +108,28 @@ class Rollout:
 
         def body(i, go, time_step, policy_state):  # type: ignore[no-untyped-def]
             del go
-            step = self._action_fn(time_step, policy_state)
-            if self._env_steps is not None:
-                self._env_steps.assign_add(
-                    tf.math.count_nonzero(time_step.step_type != ts.StepType.LAST)
-                )
-            go, time_step = self._step_in_graph(step)
-            # A loaded policy does not know how many environments it plays in.
-            state = tf.nest.map_structure(
-                lambda new, old: tf.ensure_shape(new, old.shape), step.state, policy_state
-            )
-            return i + 1, go, time_step, state
+            state, go = self.step(RolloutState(time_step, policy_state))
+            return i + 1, go, *state
 
         _, go, time_step, policy_state = tf.while_loop(
             lambda i, go, *_: (i < num_vector_steps) & (go != Go.STOP),
             body,
             (tf.constant(0), tf.constant(int(Go.ON)), *state),
             parallel_iterations=1,
+        )
+        return RolloutState(time_step, policy_state), go
+
+    def step(self, state: RolloutState) -> tuple[RolloutState, tf.Tensor]:
+        """One vector step inside a graph: the state that it leads to, and its `Go`."""
+        step = self._action_fn(*state)
+        if self._env_steps is not None:
+            self._env_steps.assign_add(
+                tf.math.count_nonzero(state.time_step.step_type != ts.StepType.LAST)
+            )
+        go, time_step = self._step_in_graph(step)
+        # A loaded policy does not know how many environments it plays in.
+        policy_state = tf.nest.map_structure(
+            lambda new, old: tf.ensure_shape(new, old.shape), step.state, state.policy_state
         )
         return RolloutState(time_step, policy_state), go
 

@@ -217,7 +217,10 @@ class CollectAndTrain:
 
         def take_turn(turn, vector_steps, go, state, *rows):  # type: ignore[no-untyped-def]
             count = tf.minimum(self._ratio.vector_steps, max_vector_steps - vector_steps)
-            state, go = self._collector.rollout.advance(state, count)
+            if self._ratio.vector_steps == 1:  # a loop of one step costs more than the step
+                state, go = self._collector.rollout.step(state)
+            else:
+                state, go = self._collector.rollout.advance(state, count)
             due = self._ratio.train_steps_due(
                 self._env_steps - learning_start, self._agent.train_step_counter
             )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from envs import atari, errors
+from envs.gymnasium_env import GymnasiumEnv
 from envs.task import Task
 
 SPACE_INVADERS = 'ALE/SpaceInvaders-v5'
@@ -229,6 +230,21 @@ def test_an_environment_that_draws_nothing_cannot_be_rendered():
 def test_what_gymnasium_vectorises_natively_is_native(env_name):
     vector_env = Task(env_name).training_envs(4)._env
     assert not isinstance(vector_env, gym.vector.SyncVectorEnv) and vector_env.num_envs == 4
+
+
+def test_a_single_cartpole_plays_what_a_native_one_would_play():
+    one = Task('CartPole-v0').training_envs(1)
+    assert isinstance(one._env, gym.vector.SyncVectorEnv)
+    native = GymnasiumEnv(gym.make_vec('CartPole-v0', 1, vectorization_mode='vector_entry_point'))
+    rng, ended = np.random.default_rng(0), 0
+    steps = [one.reset(seed=5), native.reset(seed=5)]
+    for _ in range(1_000):
+        for left, right in zip(*steps, strict=True):
+            np.testing.assert_array_equal(left, right)
+        action = rng.integers(0, 2, 1)
+        steps = [one.step(action), native.step(action)]
+        ended += int(steps[0].is_last()[0])
+    assert ended >= 10
 
 
 def test_an_id_without_a_time_limit_is_cut_after_1000_steps():

@@ -72,11 +72,11 @@ def test_both_sides_have_ended_when_side_by_side_returns_or_raises():
 
 
 @contextlib.contextmanager
-def training(tmp_path, *bindings, num_envs=4, overlap=False):
-    """Parts that train a step per four env steps, in turns of 64 env steps."""
+def training(tmp_path, *bindings, num_envs=4, overlap=False, ratio=0.25, per_turn=16):
+    """Parts that train; by default a step per four env steps, in turns of 16 vector steps."""
     gin_config.parse(None, ['mlp_torso.units = (8,)', 'Replay.rows_per_chunk = 4', *bindings])
     settings = DdqnSettings(
-        num_envs=num_envs, train_steps_per_env_step=0.25, max_train_steps_per_turn=16,
+        num_envs=num_envs, train_steps_per_env_step=ratio, max_train_steps_per_turn=per_turn,
         batch_size=8, dueling=False, min_replay_transitions=100, fuse_train_steps=False,
         overlap=overlap,
     )  # fmt: skip
@@ -138,6 +138,23 @@ def test_a_pause_finishes_the_turn_in_which_the_episode_ended(tmp_path):
             starts = sum(episode.env_steps <= turns[-1].env_steps for episode in ended)
             whole = len(turns) * parts.ratio.vector_steps * 4
             assert whole - starts - 4 <= turns[-1].env_steps - env_steps <= whole
+
+
+@pytest.mark.slow
+def test_the_order_of_a_textbook_has_one_train_step_after_each_env_step(tmp_path):
+    items = ('Replay.transitions_per_item = 1', 'Replay.rows_per_chunk = 1')
+    with training(tmp_path, *items, num_envs=1, ratio=1.0, per_turn=1) as parts:
+        assert parts.ratio.vector_steps == 1
+        env_steps, trained = parts.training.env_steps, parts.agent.train_step_counter
+        start = parts.collect_and_train.learning_start_env_steps
+        for vector_steps in (1, 1, 1, 300):
+            env_before, trained_before = int(env_steps), int(trained)
+            turns = parts.collect_and_train.run(vector_steps, until_env_steps=10**6)
+            trained_in = sum(turn.train_steps for turn in turns)
+            # A vector step that only starts an episode counts for nothing.
+            assert int(trained) - trained_before == int(env_steps) - env_before == trained_in
+            assert int(trained) == int(env_steps) - start
+        assert len(turns) > 10
 
 
 @pytest.mark.slow
