@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import inspect
 import logging
+import pathlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,7 +15,7 @@ import gin
 from pipelines import files
 from pipelines.errors import UserError
 
-# Bindings in the file for something that the command line has replaced.
+# Bindings of a file for something that a file which includes it, or the command line, has replaced.
 _orphans: set[str] = set()
 
 
@@ -31,21 +32,36 @@ def parse(gin_file: str | None, bindings: Sequence[str]) -> None:
         shipped = ', '.join(sorted(p.name for p in (files.PACKAGE_DIR / 'configs').glob('*.gin')))
         raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
     gin.add_config_file_search_path(str(files.PACKAGE_DIR))
-    if path is not None:
-        _parse(gin.parse_config_file, str(path))
-    from_file = _all_bindings()
+    layers: list[dict[str, str]] = []  # the bindings of each file alone, the included ones first
+    for file in [*_included(path), path] if path is not None else []:
+        gin.clear_config()
+        _parse(gin.parse_config_file, str(file))
+        layers.append(_all_bindings())
     for binding in bindings:
         _parse(gin.parse_config, binding)
     # Finds undefined macros.
     _parse(lambda _: gin.finalize(), ' '.join(bindings) or str(gin_file))
     now = _all_bindings()
-    replaced = [value for name, value in from_file.items() if now[name] != value]
+    of_files = [item for layer in layers for item in layer.items()]
+    replaced = [value for name, value in of_files if now[name] != value]
     _orphans.clear()
     _orphans.update(
         name
-        for name in from_file
+        for name, _ in of_files
         if any('@' + name.rpartition('.')[0] in value for value in replaced)
     )
+
+
+def _included(path: pathlib.Path, seen: tuple[pathlib.Path, ...] = ()) -> list[pathlib.Path]:
+    """The files that a gin file includes, and those that they include, the deepest first."""
+    text = path.read_text(errors='replace')  # whatever is wrong with it, gin says so
+    found: list[pathlib.Path] = []
+    for name in re.findall(r"^include\s+['\"](.+)['\"]", text, re.MULTILINE):
+        included = files.existing_file(name)
+        if included is not None and included not in (path, *seen, *found):
+            below = _included(included, (path, *seen))
+            found += [file for file in (*below, included) if file not in found]
+    return found
 
 
 def _parse(parse: Callable[[str], object], source: str) -> None:
@@ -103,8 +119,8 @@ def values_come_from_gin() -> Iterator[None]:
 def check_every_binding_used() -> None:
     """Raises a UserError for a binding whose configurable was never called.
 
-    A file's bindings that the command line made idle are accepted: with
-    `adam.learning_rate=1e-3` on top of a file that sets a schedule, the schedule's bindings
+    A file's bindings that the command line, or a file that includes it, made idle are accepted:
+    with `adam.learning_rate=1e-3` on top of a file that sets a schedule, the schedule's bindings
     are not a mistake. Call it when everything has been built.
     """
     used = operative_bindings()

@@ -122,3 +122,15 @@ def test_a_bug_is_no_users_error(tmp_path, monkeypatch):
     monkeypatch.setattr(session.Session, 'start', fail)
     with pytest.raises(ValueError, match='a bug'):
         train_ddqn.main(['driver', f'--root_dir={tmp_path}'])
+
+
+def test_a_file_may_replace_a_schedule_of_the_file_that_it_includes(tmp_path, capsys):
+    """What the included file binds for the schedule is idle then, and not a mistake."""
+    mine = tmp_path / 'mine.gin'
+    flags = ['driver', f'--root_dir={tmp_path / "run"}', f'--gin_file={mine}', '--check_only']
+    mine.write_text("include 'configs/ddqn_cartpole.gin'\nQLearningAgent.epsilon = 0.1\n")
+    assert train_ddqn.main(flags) == 0
+    capsys.readouterr()
+    mine.write_text(mine.read_text() + 'beta/LinearSchedule.initial = 0.4\n')
+    assert train_ddqn.main(flags) == 2
+    assert "'beta/LinearSchedule.initial = 0.4' is used by nothing" in capsys.readouterr().err
