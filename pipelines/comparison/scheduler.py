@@ -54,7 +54,7 @@ def check_bindings(
             wrong[job.name] = _error(job)
 
     if jobs:
-        print(f'checking the bindings of {len(jobs)} cells', flush=True)
+        print(f'checking {len(jobs)} configuration{"s" * (len(jobs) > 1)}', flush=True)
     finished = processes.run_all(jobs, at_once, done, stop_requested)
     if wrong:
         first, *others = [job.name for job in jobs if job.name in wrong]

@@ -91,14 +91,14 @@ class Learner:
         sample = next(self._samples)
         prioritisation = self._replay.prioritisation
         # A shuffle stays outside of XLA, whose random operations ignore the seed.
-        shuffles = self._replay.transitions_per_item > 1
-        indices = self.choose(sample.data) if shuffles else None
+        in_xla = prioritisation is None and self._replay.transitions_per_item == 1
+        indices = None if in_xla else self.choose(sample.data)
         if prioritisation is None:
             loss, mean_q, _ = self.train_on(sample.data, indices, num_train_steps)
             return loss, mean_q
-        block = self.choose(sample.data).block
+        assert indices is not None
         keys, probabilities, num_items = (
-            tf.gather(of_item, block)  # [U, B]
+            tf.gather(of_item, indices.block)  # [U, B]
             for of_item in (sample.info.key, sample.info.probability, sample.info.table_size)
         )
         weights = prioritisation.weights(probabilities, num_items)

@@ -36,7 +36,7 @@ def test_cells_that_can_be_are_checked_once_each_by_the_flag(tmp_path, capsys):
         run_of(tmp_path, agent, f'import sys; {CHECKS}; print(sys.argv[1:])') for agent in 'ab'
     ]
     assert scheduler.check_bindings(cells, tmp_path, 2, never, checked=CHECKED)
-    assert 'checking the bindings of 2 cells' in capsys.readouterr().out
+    assert 'checking 2 configurations\n' in capsys.readouterr().out
     for agent in 'ab':
         log = (tmp_path / 'cartpole' / agent / 'check.log').read_text()
         assert log.count(CHECKED) == 1 and "['--check_only']" in log
