@@ -6,7 +6,7 @@ provenance      when, where and from which commit they were made
 cells           finished and unfinished runs, read back episode by episode
 pictures        what all figures share
 by_episode      figure and numbers of a tutorial with one curve over training episodes
-double_q        of the four agents with and without noise
+double_q        of the agents with and without noise
 biased_maximum  the example of a maximum that is too high, computed
 space_invaders  of reward and loss in Space Invaders, and the films
 bandit          of mu, sigma and reward by update

@@ -1,4 +1,4 @@
-"""The length of training episodes of four agents, without and with noise in the reward."""
+"""The length of training episodes of each agent, without and with noise in the reward."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ PARTS = {
     'a target network': ('dqn', 'dqn_no_target'),
     'the choice of the action by the online network (double)': ('double_dqn', 'dqn'),
     'dueling streams': ('dueling_double_dqn', 'double_dqn'),
+    'a tenth of the learning rate': ('small_steps_double_dqn', 'double_dqn'),
     'the published pair': ('double_dqn', 'dqn_no_target'),
 }
 
