@@ -15,7 +15,6 @@ from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
 from envs.gymnasium_env import GymnasiumEnv
-from pipelines.errors import UserError
 
 ActionFn = Callable[[ts.TimeStep, Any], policy_step.PolicyStep]
 
@@ -177,21 +176,8 @@ class EpisodeStatistics:
         self._return, self._steps = np.zeros(num_envs), np.zeros(num_envs, int)
 
     def add(self, raw_reward: np.ndarray, after: ts.TimeStep) -> None:
-        """Takes one vector step: raw_reward float [num_envs], and the time step that followed.
-
-        Raises:
-          UserError: a reward is not finite.
-        """
+        """Takes one vector step: raw_reward float [num_envs], and the time step that followed."""
         self._steps += 1
-        finite = np.isfinite(raw_reward) & np.isfinite(after.reward)
-        if not finite.all():
-            i = int(np.flatnonzero(~finite)[0])
-            bad = raw_reward[i] if np.isfinite(after.reward[i]) else after.reward[i]
-            raise UserError(
-                f'the environment gave the reward {bad} in episode '
-                f'{self.num_episodes + 1:,} at its step {self._steps[i]:,}: fix it and run the '
-                'same command to resume from the newest checkpoint'
-            )
         self._return += raw_reward
         self.env_steps += len(after.step_type)
         border = np.flatnonzero(after.step_type != ts.StepType.MID)
