@@ -31,10 +31,10 @@ _NOT_TAKEN_APART = re.compile(
 )
 
 
-def checked(env_name: str, num_envs: int) -> Callable[[gym.Env], Checked]:
-    """A wrapper for each of `num_envs` copies, which numbers them as they are made.
+def wrapper(env_name: str, num_envs: int) -> Callable[[gym.Env], Checked]:
+    """What wraps each of `num_envs` copies, and numbers them as they are made.
 
-    Where each copy is made in a process of its own, it cannot: give it 1 for `num_envs` there.
+    Where each copy is made in another process it cannot number them: give it 1 for `num_envs`.
     """
     numbers = itertools.count(1)
 
@@ -95,22 +95,30 @@ class Checked(gym.Wrapper):
         except observations.Misfit as e:
             raise self._error(str(e)) from None
         if type(reward) not in _NUMBERS:
-            reward = self._single('reward', reward, 'biuf', 'a number')
+            reward = self._single('reward', reward, 'a number')
         if type(terminated) not in _FLAGS:
-            terminated = self._single('terminated', terminated, 'b', 'True or False')
+            terminated = self._flag('terminated', terminated)
         if type(truncated) not in _FLAGS:
-            truncated = self._single('truncated', truncated, 'b', 'True or False')
+            truncated = self._flag('truncated', truncated)
         if not isinstance(info, dict):
             raise self._error(f'info is {spaces.in_short(info)}, and must be a dict')
         return observation, reward, terminated, truncated, info
 
-    def _single(self, name: str, value: Any, kinds: str, must_be: str) -> Any:
+    def _single(self, name: str, value: Any, must_be: str) -> Any:
+        """The number in a value that is not of one of the usual types."""
         try:
             array = np.asarray(value)
         except ValueError:  # lists of different lengths
             array = np.array(None)
-        if array.dtype.kind in kinds and array.size == 1:
+        if array.dtype.kind in 'biuf' and array.size == 1:
             return array.item()
+        raise self._error(f'{name} is {spaces.in_short(value)}, and must be {must_be}')
+
+    def _flag(self, name: str, value: Any) -> bool:
+        must_be = 'True or False'
+        flag = self._single(name, value, must_be)
+        if flag in (0, 1):
+            return bool(flag)
         raise self._error(f'{name} is {spaces.in_short(value)}, and must be {must_be}')
 
     def _error(self, words: str) -> EnvError:
@@ -135,8 +143,8 @@ class Checked(gym.Wrapper):
 
     def _not_returned(self, method: str, gave: str) -> EnvError:
         return EnvError(
-            f'{self._who}: {method} returned {gave}, and must return {_RETURNS[method]}: if it was '
-            f'written for the old Gym, {_GUIDE}'
+            f'{self._where()}: {method} returned {gave}, and must return {_RETURNS[method]}: if it '
+            f'was written for the old Gym, {_GUIDE}'
         )
 
 

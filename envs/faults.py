@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 import traceback
 
@@ -44,7 +45,7 @@ def raised(error: BaseException, where: str) -> EnvError:
     if _frames(error)[-1:] == ['_add_info']:
         return EnvError(
             f"{where}: the copies' infos cannot be put together ({_in_one_line(error)}): a value "
-            'of one name must have the same type and shape in every copy',
+            'of one name needs the same type and shape in every copy, or must be left out',
             text,
         )
     return EnvError(f'{where}: it raised {_in_one_line(error)}', text)
@@ -54,10 +55,13 @@ def cannot_be_made(error: BaseException, env_name: str) -> EnvError:
     """The EnvError for what was raised while an environment was made."""
     if isinstance(error, EnvError):
         return error
-    where = f"environment '{env_name}' cannot be made"
-    if isinstance(error, gym.error.Error | ImportError | TypeError) and is_gymnasiums(error):
-        return EnvError(f'{where}: {_first_line(error)}')
-    return EnvError(f'{where}: {_in_one_line(error)}', ''.join(traceback.format_exception(error)))
+    if is_gymnasiums(error):
+        words, text = _first_line(error), None
+    else:
+        is_plain = isinstance(error, gym.error.Error | ImportError)
+        words = _first_line(error) if is_plain else _in_one_line(error)
+        text = ''.join(traceback.format_exception(error))
+    return EnvError(f"environment '{env_name}' cannot be made: {words}", text)
 
 
 def _first_line(error: BaseException) -> str:
@@ -77,7 +81,8 @@ def _frames(error: BaseException) -> list[str]:
 def is_gymnasiums(error: BaseException) -> bool:
     """Whether Gymnasium, not an environment, is where an exception was raised first."""
     frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
-    files = [frame.filename for frame in frames if not frame.filename.startswith('<frozen')]
+    names = [frame.filename for frame in frames]
+    files = [name for name in names if name != importlib.__file__ and not name.startswith('<froz')]
     return not files or files[-1].startswith(_GYMNASIUM)
 
 

@@ -170,7 +170,7 @@ class GymnasiumEnv(_SeededReset):
         try:
             return self._time_step(starts, self._env.step(self._as_the_space_has_it(action)))
         except faults.RAISED as e:
-            raise self._fault(e, action) from e
+            raise self._fault(e) from e
 
     def _time_step(self, starts: np.ndarray, result: tuple) -> ts.TimeStep:
         observation, reward, terminated, truncated, info = result
@@ -201,7 +201,7 @@ class GymnasiumEnv(_SeededReset):
         arrays = self._observations.copied(given)
         note = self._observations.check(arrays)
         if note is not None:
-            faults.say_once(f"environment '{self._name}': {note}; it is used as it is")
+            faults.say_once(f"environment '{self._name}': {note}, and is used as it is")
         return arrays
 
     def _each(self, given: Any, what: str, dtype: type) -> np.ndarray:
@@ -236,14 +236,9 @@ class GymnasiumEnv(_SeededReset):
             return clipped
         return given
 
-    def _fault(self, error: BaseException, action: np.ndarray | None = None) -> EnvError:
-        """The error for what `reset` or `step` has raised; `action` is what it was given."""
+    def _fault(self, error: BaseException) -> EnvError:
+        """The error for what `reset` or `step` has raised."""
         where = self._moments.now(error.copy if isinstance(error, Misfit) else None)
-        if action is not None and not np.isfinite(action).all():
-            return EnvError(
-                f'{where}: the action that the policy gave is not finite: training diverged; '
-                'lower adam.learning_rate and use a new directory'
-            )
         if isinstance(error, Misfit):
             return EnvError(f'{where}: {error}')
         return faults.raised(error, where)

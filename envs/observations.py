@@ -106,7 +106,7 @@ class Observations:
             if np.count_nonzero(outside):
                 self._steps_to_search = 0
                 number = spaces.in_short(value[outside][0])
-                return f'{part.label} has a {number}, outside its {spaces.in_short(part.space)}'
+                return f'{part.label} contains {number}, outside {spaces.in_short(part.space)}'
         return None
 
 
@@ -156,7 +156,7 @@ def _fitting_dict(below: list[tuple[Any, Callable]], label: str) -> Callable[[An
 
 def _fitting_tuple(below: list[tuple[Any, Callable]], label: str) -> Callable[[Any], Any]:
     def fit(given: Any) -> tuple:
-        if not isinstance(given, tuple | list) or len(given) != len(below):
+        if not isinstance(given, tuple | list | np.ndarray) or len(given) != len(below):
             raise Misfit(f'{label} is {spaces.in_short(given)}, not a tuple of {len(below)}')
         return tuple(fit_child(value) for (_, fit_child), value in zip(below, given, strict=True))
 

@@ -51,7 +51,13 @@ def _for_training(
     if training_wrappers:
         vector_env = infos.RewardBelow(vector_env)
     for wrap in training_wrappers:
-        vector_env = wrap(vector_env)
+        try:
+            vector_env = wrap(vector_env)
+        except (TypeError, ValueError):  # most likely about a value of gin's
+            raise
+        except faults.RAISED as e:
+            name = getattr(wrap, '__name__', repr(wrap))
+            raise faults.raised(e, f"training wrapper '{name}'") from e
     return vector_env
 
 
@@ -180,7 +186,7 @@ class Task:
         mode = 'vector_entry_point' if native and render_mode is None else 'sync'
         # An environment that draws nothing need not know the argument.
         rendering: dict[str, Any] = {} if render_mode is None else {'render_mode': render_mode}
-        checks = [checked.checked(self.env_name, num_envs)] if mode == 'sync' else []
+        checks = [checked.wrapper(self.env_name, num_envs)] if mode == 'sync' else []
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
             try:

@@ -14,7 +14,9 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from envs.errors import EnvError
 from envs.gymnasium_env import GymnasiumEnv
+from pipelines.errors import UserError
 
 ActionFn = Callable[[ts.TimeStep, Any], policy_step.PolicyStep]
 
@@ -152,6 +154,12 @@ class Rollout:
             go = self._on_step(VectorStep(before, step, after, self._envs.raw_reward))
         except Exception as e:
             self._failure = e
+            if isinstance(e, EnvError) and not np.isfinite(action).all():  # not its own fault
+                self._failure = UserError(
+                    'training diverged: the policy gave an action that is not finite; lower '
+                    'adam.learning_rate or set PolicyGradientAgent.gradient_clip_norm, and use a '
+                    'new directory'
+                )
             raise
         return (np.int32(go), *tf.nest.flatten(after))
 

@@ -86,7 +86,7 @@ class RunDir:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Releases the lock; a fault of the environment is told how to go on after it.
+        """Releases the lock; a fault of the environment says how to resume.
 
         Raises:
           EnvError: instead of one; its traceback, if it has one, is in environment_error.txt.
@@ -99,7 +99,7 @@ class RunDir:
             path = self.path / _ENVIRONMENT_ERROR
             files.write_text(path, error.traceback)
             words += f'; its traceback is in {path}'
-        raise EnvError(f'{words}; mend it and run the same command to resume') from error
+        raise EnvError(f'{words}; fix it and run the same command to resume') from error
 
     def _remove_leftovers(self) -> None:
         """Cleans up after a kill; touches nothing that other programs made."""
