@@ -14,10 +14,10 @@ from typing import Any
 
 import gin
 import tensorflow as tf
-from tf_agents.networks import network
 
 from agents import action_distribution, errors, torsos
 from agents.action_distribution import Categorical, Distribution
+from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
 
 
@@ -35,7 +35,7 @@ class ActorCriticSettings:
     min_sigma: float
 
 
-class ActorCriticNetwork(network.Network):
+class ActorCriticNetwork(AnyDtypeNetwork):
     """Outputs `logits` [B, A], or `mu` and `sigma` [B, D]; and `value` [B] if it has that head."""
 
     def __init__(

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from agents import errors
+from agents.any_dtype import AnyDtypeNetwork
 from agents.q_network import QNetwork
 
 
@@ -45,7 +45,7 @@ def stacked_spec(frame_spec: tf.TensorSpec, num_frames: int) -> tf.TensorSpec:
     return tensor_spec.BoundedTensorSpec(shape, frame_spec.dtype, low, high, frame_spec.name)
 
 
-class FrameStackNetwork(network.Network):
+class FrameStackNetwork(AnyDtypeNetwork):
     """Acts with `stack_network`, whose input is a stack, on one frame at a time.
 
     Its state is the K - 1 frames before, [B, K - 1, *frame], in the frame's dtype. All its

@@ -14,9 +14,9 @@ from typing import Any
 
 import gin
 import tensorflow as tf
-from tf_agents.networks import network
 
 from agents import action_specs, noisy_dense, torsos
+from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
 
 
@@ -31,7 +31,7 @@ class NetworkSettings:
     output_initializer: str = 'he_normal'  # of linear outputs without noise; see `torsos`
 
 
-class QNetwork(network.Network):
+class QNetwork(AnyDtypeNetwork):
     """A torso; subclasses add the head."""
 
     def __init__(

@@ -146,7 +146,8 @@ class _EncodeObservation(tf.keras.layers.Layer):
 
     def call(self, observation: tf.Tensor) -> tf.Tensor:
         if self._one_hot:
-            return tf.one_hot(observation - self._minimum, self._depth)
+            # TensorFlow has no one-hot vectors of int16 and uint16.
+            return tf.one_hot(tf.cast(observation, tf.int64) - self._minimum, self._depth)
         batch_size = tf.shape(observation)[0]
         num_features = int(np.prod(self._spec.shape))
         features = tf.cast(tf.reshape(observation, [batch_size, num_features]), tf.float32)

@@ -25,9 +25,12 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from envs import errors
+from envs import faults, infos
+from envs.errors import EnvError
+from envs.observations import Misfit, Observations, Spec
+from envs.spaces import in_short
 
-_FIRST, _MID, _LAST = (int(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.StepType.LAST))
+_FIRST, _MID, _LAST = (np.int32(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.StepType.LAST))
 
 
 class _SeededReset(py_environment.PyEnvironment):
@@ -55,17 +58,26 @@ class _SeededReset(py_environment.PyEnvironment):
 class GymnasiumEnv(_SeededReset):
     """`num_envs` copies of one Gymnasium environment, stepped together.
 
-    Observation spaces: `Box` (float64 becomes float32), `Discrete` and `MultiBinary`. Action
-    spaces: `Discrete` (actions count from 0, whatever the space's `start`) and `Box`. Rewards and
+    Observations are one array, or a flat dict of arrays where the space is a `Dict` or a `Tuple`
+    (see `spaces`, which also says what becomes of each dtype). Action spaces: `Discrete` (actions
+    count from 0, whatever the space's `start`) and `Box` (float64 becomes float32). Rewards and
     discounts are float32 [num_envs].
 
-    A wrapper of the vector environment may tell two things in its step's `info`, each an array
-    [num_envs]: 'raw_reward', the reward before the wrapper changed it, and 'discount', which
-    replaces 1 - terminated.
+    The border: what the environment or a wrapper gives is copied once, and what it is given is a
+    copy too, so both sides may write into their arrays later. Actions outside their `Box` are
+    clipped before the environment gets them, which a note says once; whoever chose them keeps
+    them as they were. It is an `EnvError` if the environment raises, if an observation does not
+    fit its space, or if a number is not finite. Numbers outside the bounds of their `Box` are
+    common: a note says so once.
+
+    A vector wrapper that changes rewards may tell what they were, in a step's `info`, under the
+    name `infos.RAW_REWARD`: an array [num_envs]. Where it does not, the raw reward is the one
+    below the training wrappers (`infos.RewardBelow`), or the environment's own if there are none.
+    Under `infos.DISCOUNT` a wrapper may tell what replaces 1 - terminated. Nothing else is read.
 
     Raises:
-      EnvError: the spaces are of another kind, or the vector environment does not use NEXT_STEP
-        autoreset.
+      EnvError: in the constructor: the spaces are of another kind, or the vector environment does
+        not use NEXT_STEP autoreset. In `reset`, `step` and `render`: a fault of the environment.
     """
 
     def __init__(self, vector_env: gym.vector.VectorEnv, name: str | None = None):
@@ -78,15 +90,20 @@ class GymnasiumEnv(_SeededReset):
         super().__init__(handle_auto_reset=False)
         mode = vector_env.metadata.get('autoreset_mode')
         if mode != gym.vector.AutoresetMode.NEXT_STEP:
-            raise errors.EnvError(f'autoreset mode {mode} is not supported: use NEXT_STEP')
+            raise EnvError(f'autoreset mode {mode} is not supported: use NEXT_STEP')
         self._env = vector_env
+        if isinstance(vector_env, gym.vector.SyncVectorEnv | gym.vector.AsyncVectorEnv):
+            vector_env.copy = False  # it would be the second copy, and by a slow deepcopy
         made_from = vector_env.spec.id if vector_env.spec else type(vector_env).__name__
-        self._name = name or made_from
-        self._observation_spec = _observation_spec(vector_env.single_observation_space, self._name)
-        self._action_spec = _action_spec(vector_env.single_action_space, self._name)
-        self._action_start = getattr(vector_env.single_action_space, 'start', 0)
-        self._done = np.zeros(vector_env.num_envs, bool)
-        self._raw_reward = np.zeros(vector_env.num_envs, np.float32)
+        self._name, self._num_envs = name or made_from, vector_env.num_envs
+        observation_space = vector_env.single_observation_space
+        self._observations = Observations(observation_space, self._num_envs, self._name)
+        self._action_space = vector_env.single_action_space
+        self._action_spec = _action_spec(self._action_space, self._name)
+        self._reward_below = infos.reward_below(vector_env)
+        self._done = np.zeros(self._num_envs, bool)
+        self._raw_reward = np.zeros(self._num_envs, np.float32)
+        self._moments = faults.Moments(self._name, self._num_envs)
 
     @property
     def batched(self) -> bool:
@@ -94,7 +111,7 @@ class GymnasiumEnv(_SeededReset):
 
     @property
     def batch_size(self) -> int:
-        return self._env.num_envs
+        return self._num_envs
 
     @property
     def name(self) -> str:
@@ -110,70 +127,132 @@ class GymnasiumEnv(_SeededReset):
         """
         return self._raw_reward
 
-    def observation_spec(self) -> array_spec.ArraySpec:
-        return self._observation_spec
+    def observation_spec(self) -> Spec:
+        return self._observations.spec
 
     def action_spec(self) -> array_spec.BoundedArraySpec:
         return self._action_spec
 
+    def try_out(self) -> None:
+        """Resets the copies and steps them once: what is wrong at once is found before a run.
+
+        Raises:
+          EnvError: a fault of the environment.
+        """
+        observation = self.reset(seed=0).observation
+        spec, shape = self._action_spec, (self._num_envs, *self._action_spec.shape)
+        action = np.zeros(shape, spec.dtype)
+        if spec.dtype.kind != 'f':
+            action = action + spec.minimum
+            if isinstance(observation, dict) and 'action_mask' in observation and len(shape) == 1:
+                action = action + np.argmax(observation['action_mask'], axis=1)
+        self.step(action)
+
     def _reset(self) -> ts.TimeStep:
-        observation, _ = self._env.reset(seed=self._seed)
-        self._seed = None
-        n = self._env.num_envs
+        n, seed, self._seed = self._num_envs, self._seed, None
+        self._moments.reset(anew=seed is not None)
         self._done = np.zeros(n, bool)
         self._raw_reward = np.zeros(n, np.float32)
-        return ts.TimeStep(
-            step_type=np.full(n, _FIRST, np.int32),
-            reward=np.zeros(n, np.float32),
-            discount=np.ones(n, np.float32),
-            observation=self._cast(observation),
-        )
+        try:
+            observation, _ = self._env.reset(seed=seed)
+            return ts.TimeStep(
+                step_type=np.full(n, _FIRST, np.int32),
+                reward=np.zeros(n, np.float32),
+                discount=np.ones(n, np.float32),
+                observation=self._seen(observation),
+            )
+        except faults.RAISED as e:
+            raise self._fault(e) from e
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
-        if self._action_start:
-            action = action + self._action_start
-        observation, reward, terminated, truncated, info = self._env.step(action)
-        starts = self._done  # these copies ignored the action and started an episode
-        self._done = terminated | truncated
-        reward = reward.astype(np.float32)
-        self._raw_reward = np.asarray(info.get('raw_reward', reward), np.float32)
+        starts = self._done  # these copies ignore the action and start an episode
+        self._moments.step(starts)
+        try:
+            return self._time_step(starts, self._env.step(self._as_the_space_has_it(action)))
+        except faults.RAISED as e:
+            raise self._fault(e) from e
+
+    def _time_step(self, starts: np.ndarray, result: tuple) -> ts.TimeStep:
+        observation, reward, terminated, truncated, info = result
+        terminated = self._each(terminated, 'terminated', bool)
+        self._done = terminated | self._each(truncated, 'truncated', bool)
         # A lost life may end the learner's future while the episode continues.
-        discount = info.get('discount', 1.0 - terminated)
+        discount = infos.told(info, infos.DISCOUNT, ~terminated)
+        observation = self._seen(observation)
+        below = reward if self._reward_below is None else self._reward_below.reward
+        raw_reward = infos.told(info, infos.RAW_REWARD, below)
+        self._raw_reward = self._each(raw_reward, 'the reward', np.float32)
+        if raw_reward is not reward:
+            reward = self._each(reward, "the training wrappers' reward", np.float32)
+        else:
+            reward = self._raw_reward
+        step_type = np.where(self._done, _LAST, _MID)
+        if np.count_nonzero(starts):
+            step_type[starts] = _FIRST
         return ts.TimeStep(
-            step_type=np.where(starts, _FIRST, np.where(self._done, _LAST, _MID)).astype(np.int32),
+            step_type=step_type,
             reward=reward,
-            discount=np.asarray(discount, np.float32),
-            observation=self._cast(observation),
+            discount=self._each(discount, 'the discount', np.float32),
+            observation=observation,
         )
 
-    def _cast(self, observation: np.ndarray) -> np.ndarray:
-        return np.asarray(observation, self._observation_spec.dtype)
+    def _seen(self, given: Any) -> Any:
+        """The arrays of an observation, as they are in the spec; raises a Misfit."""
+        arrays = self._observations.copied(given)
+        note = self._observations.check(arrays)
+        if note is not None:
+            faults.say_once(f"environment '{self._name}': {note}, and is used as it is")
+        return arrays
+
+    def _each(self, given: Any, what: str, dtype: type) -> np.ndarray:
+        """A copy of one value for each copy of the environment, [num_envs]; raises a Misfit."""
+        try:
+            array: np.ndarray = np.array(given, dtype)
+        except (TypeError, ValueError):
+            raise Misfit(f'{what} is {in_short(given)}') from None
+        if array.shape != (self._num_envs,):
+            raise Misfit(f'{what} has the shape {array.shape}, not {(self._num_envs,)}')
+        if dtype is np.float32:
+            finite = np.isfinite(array)
+            if np.count_nonzero(finite) < self._num_envs:
+                copy = int(np.argmin(finite))
+                raise Misfit(f'{what} is {array[copy]}', copy)
+        return array
+
+    def _as_the_space_has_it(self, action: np.ndarray) -> np.ndarray:
+        """A copy of actions for the environment, in its space's own numbers and dtype."""
+        space = self._action_space
+        if isinstance(space, gym.spaces.Discrete):
+            return action + space.start
+        given = np.array(action, space.dtype)
+        if isinstance(space, gym.spaces.Box):
+            clipped = np.minimum(np.maximum(given, space.low), space.high)
+            if np.count_nonzero(clipped != given):
+                faults.say_once(
+                    f"environment '{self._name}': actions outside {in_short(space)} are clipped to "
+                    'it before the environment gets them; training and an exported policy keep '
+                    'them as they were drawn'
+                )
+            return clipped
+        return given
+
+    def _fault(self, error: BaseException) -> EnvError:
+        """The error for what `reset` or `step` has raised."""
+        where = self._moments.now(error.copy if isinstance(error, Misfit) else None)
+        if isinstance(error, Misfit):
+            return EnvError(f'{where}: {error}')
+        return faults.raised(error, where)
 
     def render(self, mode: str = 'rgb_array') -> tuple[Any, ...] | None:
         """The copies' pictures, uint8 [height, width, 3] each; see `Task.rendered_env`."""
         del mode  # only rgb_array is supported
-        return self._env.render()
+        try:
+            return self._env.render()
+        except faults.RAISED as e:
+            raise faults.raised(e, f"environment '{self._name}', in `render`") from e
 
     def close(self) -> None:
         self._env.close()
-
-
-def _observation_spec(space: gym.Space, env_name: str) -> array_spec.ArraySpec:
-    if isinstance(space, gym.spaces.Box):
-        dtype = np.float32 if space.dtype == np.float64 else space.dtype
-        with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
-            low, high = space.low.astype(dtype), space.high.astype(dtype)
-        return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='observation')
-    if isinstance(space, gym.spaces.Discrete):
-        first: Any = space.start  # a NumPy integer
-        last = first + _num_values(space) - 1
-        return array_spec.BoundedArraySpec((), space.dtype, first, last, name='observation')
-    if isinstance(space, gym.spaces.MultiBinary):
-        return array_spec.BoundedArraySpec(space.shape, space.dtype, 0, 1, name='observation')
-    raise errors.EnvError(
-        f"environment '{env_name}' has the observation space {space}: "
-        'Box, Discrete and MultiBinary are supported'
-    )
 
 
 def _num_values(space: gym.spaces.Discrete) -> int:
@@ -186,9 +265,10 @@ def _action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec
         last = _num_values(space) - 1
         return array_spec.BoundedArraySpec((), space.dtype, 0, last, name='action')
     if isinstance(space, gym.spaces.Box):
-        return array_spec.BoundedArraySpec(
-            space.shape, space.dtype, space.low, space.high, name='action'
-        )
-    raise errors.EnvError(
+        dtype = np.dtype(np.float32) if np.issubdtype(space.dtype, np.floating) else space.dtype
+        with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
+            low, high = space.low.astype(dtype), space.high.astype(dtype)
+        return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='action')
+    raise EnvError(
         f"environment '{env_name}' has the action space {space}: Discrete and Box are supported"
     )

@@ -13,7 +13,8 @@ import gin
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from envs import errors, noisy_reward, registry  # noqa: F401, gin files name NoisyReward
+from envs import checked, errors, faults, infos, registry
+from envs import noisy_reward as noisy_reward  # gin files name NoisyReward
 from envs.gymnasium_env import GymnasiumEnv
 
 if registry.HAS_ALE_PY:  # gin has no `atari` without it
@@ -44,10 +45,19 @@ def _for_training(
 ) -> gym.vector.VectorEnv:
     """`vector_env` in `training_wrappers`, the first one innermost.
 
-    They may change what the agent learns from; evaluations and films do without them.
+    They may change what the agent learns from; evaluations and films do without them. What is
+    reported is the reward below them, unless one tells another (see `GymnasiumEnv`).
     """
+    if training_wrappers:
+        vector_env = infos.RewardBelow(vector_env)
     for wrap in training_wrappers:
-        vector_env = wrap(vector_env)
+        try:
+            vector_env = wrap(vector_env)
+        except (TypeError, ValueError):  # most likely about a value of gin's
+            raise
+        except faults.RAISED as e:
+            name = getattr(wrap, '__name__', repr(wrap))
+            raise faults.raised(e, f"training wrapper '{name}'") from e
     return vector_env
 
 
@@ -176,9 +186,12 @@ class Task:
         mode = 'vector_entry_point' if native and render_mode is None else 'sync'
         # An environment that draws nothing need not know the argument.
         rendering: dict[str, Any] = {} if render_mode is None else {'render_mode': render_mode}
+        checks = [checked.wrapper(self.env_name, num_envs)] if mode == 'sync' else []
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
             try:
-                return gym.make_vec(spec, num_envs, vectorization_mode=mode, **rendering)
-            except (gym.error.Error, ImportError, TypeError) as e:
-                raise errors.EnvError(f"environment '{self.env_name}' cannot be made: {e}") from e
+                return gym.make_vec(
+                    spec, num_envs, vectorization_mode=mode, wrappers=checks, **rendering
+                )
+            except faults.RAISED as e:
+                raise faults.cannot_be_made(e, self.env_name) from e

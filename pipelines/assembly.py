@@ -75,6 +75,7 @@ def assemble_ddqn(
     tf.keras.utils.set_random_seed(seed)
     task = Task.configured(settings.env_name)
     envs = task.training_envs(settings.num_envs)
+    envs.try_out()
     ratio = TrainRatio(
         settings.train_steps_per_env_step, settings.num_envs, settings.max_train_steps_per_turn
     )
@@ -204,6 +205,7 @@ def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts
     tf.keras.utils.set_random_seed(seed)
     task = Task.configured(settings.env_name)
     envs = task.training_envs(settings.num_envs)
+    envs.try_out()
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
     with _naming(settings):
         agent, exports = _make_policy_gradient_agent(envs, settings.baseline, settings.gamma)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -50,6 +51,8 @@ def run(
         from agents.errors import ConfigError
         from envs.errors import EnvError
 
+        if isinstance(e, EnvError) and e.traceback:
+            return _fail(f'{_first_line(e)}; its traceback is in {_temporary_file(e.traceback)}')
         if isinstance(e, ConfigError | EnvError):
             return _fail(e)
         if (reason := files.storage_failure(e)) is not None:
@@ -122,10 +125,22 @@ def _check_nothing_hides_ours() -> None:
 
 
 def _fail(error: Exception | str) -> int:
-    # gin appends lines that name the configurable; the first line is the message.
-    first_line = str(error).strip().split('\n')[0]
-    print(f'error: {first_line}', file=sys.stderr)
+    print(f'error: {_first_line(error)}', file=sys.stderr)
     return 2
+
+
+def _first_line(error: Exception | str) -> str:
+    """The message; gin appends lines that name the configurable."""
+    return str(error).strip().split('\n')[0]
+
+
+def _temporary_file(text: str) -> str:
+    """The path of a file with this text, for a program that has no directory to write to."""
+    with tempfile.NamedTemporaryFile(
+        'w', prefix='environment_error_', suffix='.txt', delete=False
+    ) as f:
+        f.write(text)
+    return f.name
 
 
 def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """One run's directory, consistent whenever the process dies.
 
     config.gin      the operative configuration
+    environment_error.txt  the traceback, where the environment's own code ended the run
     progress.csv    one row per logging interval
     episodes.csv    one row per training episode
     tensorboard/    the same, for TensorBoard
@@ -23,6 +24,7 @@ from collections.abc import Iterable, Mapping
 
 import gin
 
+from envs.errors import EnvError
 from pipelines import files, gin_config
 from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
@@ -30,7 +32,10 @@ from pipelines.settings import RunSchedule
 
 FORMAT = '3'  # of identity.json and of checkpoints
 _POLICIES = ('policy', 'policy_raw', 'policy_stochastic')
-_OWN_NAMES = (*_POLICIES, 'config.gin', 'summary.json', 'curve.png', 'metrics.png')
+_ENVIRONMENT_ERROR = 'environment_error.txt'
+_OWN_NAMES = (
+    *_POLICIES, 'config.gin', 'summary.json', 'curve.png', 'metrics.png', _ENVIRONMENT_ERROR,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +85,21 @@ class RunDir:
     def __enter__(self) -> RunDir:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Releases the lock; a fault of the environment says how to resume.
+
+        Raises:
+          EnvError: instead of one; its traceback, if it has one, is in environment_error.txt.
+        """
         self._lock.close()
+        if not isinstance(error, EnvError):
+            return
+        words = str(error)
+        if error.traceback:
+            path = self.path / _ENVIRONMENT_ERROR
+            files.write_text(path, error.traceback)
+            words += f'; its traceback is in {path}'
+        raise EnvError(f'{words}; fix it and run the same command to resume') from error
 
     def _remove_leftovers(self) -> None:
         """Cleans up after a kill; touches nothing that other programs made."""
@@ -116,6 +134,7 @@ class RunDir:
         files.write_text(
             self.path / 'config.gin', f'# --seed={claim.seed}\n{gin.operative_config_str()}'
         )
+        (self.path / _ENVIRONMENT_ERROR).unlink(missing_ok=True)  # of an earlier start
         summary_path = self.path / 'summary.json'
         if not summary_path.exists():
             return True

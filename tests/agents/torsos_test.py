@@ -18,6 +18,13 @@ def test_uint8_is_scaled_to_one():
     np.testing.assert_allclose(layer(tf.fill([1, 2, 2], tf.constant(255, tf.uint8))), [[1] * 4])
 
 
+@pytest.mark.parametrize('dtype', [tf.int8, tf.int16, tf.uint16, tf.int32, tf.int64])
+def test_an_integer_of_any_dtype_is_one_of_its_values(dtype):
+    spec = tensor_spec.BoundedTensorSpec([], dtype, 2, 4)
+    layer = torsos.mlp_torso(spec, units=())
+    np.testing.assert_array_equal(layer(tf.constant([4, 2], dtype)), [[0, 0, 1], [1, 0, 0]])
+
+
 def test_a_layer_without_units_is_refused():
     with pytest.raises(errors.ConfigError, match='mlp_torso.units'):
         torsos.mlp_torso(BOX, units=(30, 0))

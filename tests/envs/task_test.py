@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sys
 
 import gin
 import gymnasium as gym
@@ -9,6 +10,7 @@ import pytest
 from envs import atari, errors
 from envs.gymnasium_env import GymnasiumEnv
 from envs.task import Task
+from tests.envs.fakes import Scripted, registered
 
 SPACE_INVADERS = 'ALE/SpaceInvaders-v5'
 
@@ -148,6 +150,35 @@ def test_an_environment_without_its_package_says_what_is_missing():
     assert str(refused.value) == message
 
 
+def leave():
+    sys.exit(3)
+
+
+def boom():
+    raise RuntimeError('boom')
+
+
+@pytest.mark.parametrize(
+    ('make', 'words'), [(leave, 'SystemExit: 3'), (boom, 'RuntimeError: boom')]
+)
+def test_a_constructor_that_raises_is_told(make, words):
+    with registered(make) as name, pytest.raises(errors.EnvError) as refused:
+        Task(name).training_envs(2)
+    assert str(refused.value) == f"environment 'Scripted-v0' cannot be made: {words}"
+    assert words in refused.value.traceback
+
+
+def test_a_fault_names_the_environment_the_copy_and_the_moment():
+    with registered(Scripted, at={3: boom}) as name:
+        env = Task(name).training_envs(2)
+    env.reset(seed=0)
+    with pytest.raises(errors.EnvError) as raised:
+        for _ in range(3):
+            env.step(np.array([0, 0]))
+    where = "environment 'Scripted-v0', copy 1 of 2, episode 1, step 3"
+    assert str(raised.value) == f'{where}: it raised RuntimeError: boom'
+
+
 def test_training_wrappers_change_training_alone():
     gin.parse_config("""
         load_environment.training_wrappers = [@NoisyReward]
@@ -187,6 +218,54 @@ def test_the_first_training_wrapper_is_innermost():
     env = Task('CartPole-v1').training_envs(1)
     env.reset(seed=0)
     assert env.step(np.array([0])).reward == (1 * 10 + 1) * 2 + 1
+
+
+@gin.configurable
+class Forgetful(gym.vector.VectorWrapper):
+    """Doubles rewards in place, and drops the info."""
+
+    def step(self, actions):
+        observation, reward, terminated, truncated, _ = self.env.step(actions)
+        reward *= 2
+        return observation, reward, terminated, truncated, {}
+
+
+def test_the_raw_reward_is_the_one_below_the_training_wrappers():
+    gin.parse_config("""
+        load_environment.training_wrappers = [@Scaled, @Forgetful]
+        Scaled.factor = 10
+    """)
+    env = Task('CartPole-v1').training_envs(2)
+    env.reset(seed=0)
+    assert (env.step(np.array([0, 0])).reward == (1 * 10 + 1) * 2).all()
+    assert (env.raw_reward == 1).all()
+
+
+@pytest.mark.parametrize('clip', [True, False])
+def test_a_games_raw_reward_is_known_below_a_training_wrapper(clip):
+    gin.parse_config('load_environment.training_wrappers = [@Forgetful]')
+    env = Task(SPACE_INVADERS, atari.options(clip_reward=clip)).training_envs(1)
+    env.reset(seed=0)
+    pairs = set()
+    for _ in range(300):
+        step = env.step(np.array([1]))  # fires
+        pairs.add((float(step.reward[0]), float(env.raw_reward[0])))
+    assert max(pairs)[1] >= 5
+    assert all(given == 2 * (min(raw, 1) if clip else raw) for given, raw in pairs)
+
+
+@gin.configurable
+class Broken(gym.vector.VectorWrapper):
+    """Cannot be made."""
+
+    def __init__(self, env):
+        boom()
+
+
+def test_a_training_wrapper_that_raises_is_named():
+    gin.parse_config('load_environment.training_wrappers = [@Broken]')
+    with pytest.raises(errors.EnvError, match="training wrapper 'Broken': it raised RuntimeError"):
+        Task('CartPole-v1').training_envs(2)
 
 
 def test_gin_binds_the_wrappers_of_load_environment_and_nothing_else():

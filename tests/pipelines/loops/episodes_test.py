@@ -6,8 +6,8 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from agents import actor_critic_network, policies
+from envs.errors import EnvError
 from envs.task import Task
-from pipelines.errors import UserError
 from pipelines.experience.episode_queue import EpisodeQueue
 from pipelines.loops import rollout
 from pipelines.loops.episodes import EpisodeCollector
@@ -97,6 +97,6 @@ def test_a_reward_that_is_not_a_number_is_reported_with_its_episode_and_step():
     collector = EpisodeCollector(env, policy, queue, statistics, env_steps)
     with queue:
         collector.run(0)
-        with pytest.raises(UserError, match='reward nan in episode 3 at its step 3'):
+        with pytest.raises(EnvError, match='copy 2 of 2, episode 2, step 3: the reward is nan'):
             collector.run()
     assert int(env_steps) == 4 + 7
