@@ -68,15 +68,15 @@ _OF_REINFORCE = {
     'PolicyGradientAgent.gradient_clip_norm': 'max_grad_norm gradient_clipping clip_norm grad_clip',
 }
 _FLAGS = {
-    '--root_dir': 'root_dir logdir log_dir save_dir output_dir out_dir outdir output exp_name run_dir '
-    'name',
+    '--root_dir': 'root_dir logdir log_dir save_dir output_dir out_dir outdir output exp_name '
+    'run_dir name',
     '--seed': 'seed random_seed',
     '--gin_file': 'gin_file config config_file gin_config gin gin_files',
     '--gin_bindings': 'gin_bindings bindings binding gin_binding gin_params gin_param set override',
 }
 _EVALUATE_FLAGS = {
-    '--policy_dir': 'policy model model_path policy_path load checkpoint load_path root_dir run_dir '
-    'logdir',
+    '--policy_dir': 'policy model model_path policy_path load checkpoint load_path root_dir '
+    'run_dir logdir',
     '--episodes': 'num_episodes n_episodes n_eval_episodes eval_episodes num_eval_episodes n',
     '--env_name': 'env env_id gym_id environment game',
     '--video': 'render gif record capture_video record_video film',
@@ -86,7 +86,9 @@ _EVALUATE_FLAGS = {
 
 
 def _by_word(*tables: dict[str, str]) -> dict[str, str]:
-    return {word: ours for table in tables for ours, words in table.items() for word in words.split()}
+    return {
+        word: ours for table in tables for ours, words in table.items() for word in words.split()
+    }
 
 
 _KNOWN = {
