@@ -34,6 +34,7 @@ from pipelines.loops.turns import CollectAndTrain, TrainRatio
 from pipelines.protocols import StepListener
 from pipelines.runs.training import Training
 from pipelines.settings import DdqnSettings, ReinforceSettings
+from pipelines.suitability import check_replay, check_task, when_training_begins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +74,7 @@ def assemble_ddqn(
     """
     variant = _variant(settings)
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
-    envs = task.training_envs(settings.num_envs)
-    envs.try_out()
+    task, envs = _make_envs(settings)
     ratio = TrainRatio(
         settings.train_steps_per_env_step, settings.num_envs, settings.max_train_steps_per_turn
     )
@@ -127,9 +126,18 @@ def assemble_ddqn(
     )
     return DdqnParts(
         training, agent, replay, collector, learner, ratio, collect_and_train,
-        notes=variant.notes(agent),
+        notes=[*variant.notes(agent), when_training_begins(settings, replay, ratio)],
         resolved={'dtype policy': agent.q_network.dtype_policy_name},
     )  # fmt: skip
+
+
+def _make_envs(settings: DdqnSettings | ReinforceSettings) -> tuple[Task, GymnasiumEnv]:
+    task = Task.configured(settings.env_name)
+    envs = task.training_envs(settings.num_envs)
+    if isinstance(settings, DdqnSettings):
+        check_task(settings, task, envs)
+    envs.try_out()
+    return task, envs
 
 
 def _variant(settings: DdqnSettings) -> Variant:
@@ -172,11 +180,7 @@ def _make_replay(
         replay_dir,
         Prioritisation(env_steps) if settings.prioritised else None,
     )
-    if settings.min_replay_transitions > replay.capacity_transitions:
-        raise UserError(
-            f'train_ddqn.min_replay_transitions = {settings.min_replay_transitions}: more than '
-            f'Replay.capacity_transitions = {replay.capacity_transitions}'
-        )
+    check_replay(settings, replay, ratio)
     return replay
 
 
@@ -203,9 +207,7 @@ def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts
       UserError, ConfigError, EnvError: a value is invalid; the message names it.
     """
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
-    envs = task.training_envs(settings.num_envs)
-    envs.try_out()
+    task, envs = _make_envs(settings)
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
     with _naming(settings):
         agent, exports = _make_policy_gradient_agent(envs, settings.baseline, settings.gamma)

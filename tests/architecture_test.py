@@ -9,7 +9,15 @@ ROOT = pathlib.Path(__file__).parent.parent
 FILES = sorted(p for d in ('agents', 'envs', 'pipelines') for p in (ROOT / d).rglob('*.py'))
 PROGRAMS = {'train_ddqn', 'train_reinforce', 'evaluate', 'compare', 'tutorials'}
 # Imports go down only. A module directly below pipelines/ that is not named is the ground.
-RANKS = {'experience': 1, 'loops': 2, 'runs': 3, 'comparison': 4, 'posts': 5, 'assembly': 6}
+RANKS = {
+    'experience': 1,
+    'loops': 2,
+    'runs': 3,
+    'comparison': 4,
+    'posts': 5,
+    'suitability': 6,
+    'assembly': 6,
+}
 RANKS |= dict.fromkeys(PROGRAMS, 7)
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_INIT_PARAMETERS = 300, 80, 8
 

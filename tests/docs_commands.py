@@ -73,8 +73,8 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
         'python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif': (
             '--episodes=4',
         ),
-        'python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --episodes=100 '
-        '--video=play.gif': (),
+        'python -m pipelines.evaluate --policy_dir=runs/cartpole --episodes=100 '
+        '--json=play.json --video=play.gif': (),
         'tensorboard --logdir=runs/cartpole/tensorboard': ('--inspect',),
     },
     {
