@@ -58,6 +58,7 @@ def assemble_ddqn(
     *,
     listener: StepListener | None = None,
     optimizer: tf.keras.optimizers.Optimizer | None = None,
+    vectorization: str | None = None,
 ) -> DdqnParts:
     """Builds all parts of a Q-learning run.
 
@@ -67,13 +68,14 @@ def assemble_ddqn(
       replay_dir: directory of the replay's log; nothing is written before `replay` is entered.
       listener: receives every training step, instead of the episode statistics.
       optimizer: replaces the `adam` that gin configures.
+      vectorization: how the run stepped its environments before; None for a new run.
 
     Raises:
       UserError, ConfigError, EnvError: a value is invalid; the message names it.
     """
     variant = _variant(settings)
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
+    task, notes = Task.configured(settings.env_name).for_run(settings.num_envs, vectorization)
     envs = task.training_envs(settings.num_envs)
     ratio = TrainRatio(
         settings.train_steps_per_env_step, settings.num_envs, settings.max_train_steps_per_turn
@@ -123,6 +125,7 @@ def assemble_ddqn(
         metrics=('loss', 'mean_q', 'max_policy_lag_train_steps'),
         gauges=gauges,
         parts={'collect_and_train': collect_and_train},
+        notes=notes,
     )
     return DdqnParts(
         training, agent, replay, collector, learner, ratio, collect_and_train,
@@ -191,18 +194,21 @@ class ReinforceParts:
     learner: EpisodeLearner
 
 
-def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts:
+def assemble_reinforce(
+    settings: ReinforceSettings, seed: int, vectorization: str | None = None
+) -> ReinforceParts:
     """Builds all parts of a policy-gradient run.
 
     Args:
       settings: the run's settings.
       seed: seed of the initial weights.
+      vectorization: how the run stepped its environments before; None for a new run.
 
     Raises:
       UserError, ConfigError, EnvError: a value is invalid; the message names it.
     """
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
+    task, notes = Task.configured(settings.env_name).for_run(settings.num_envs, vectorization)
     envs = task.training_envs(settings.num_envs)
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
     with _naming(settings):
@@ -223,6 +229,7 @@ def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts
         metrics=(
             'loss', 'policy_loss', 'value_loss', 'entropy', *(() if discrete else ('mu', 'sigma')),
         ),
+        notes=notes,
     )  # fmt: skip
     collector = EpisodeCollector(envs, agent.collect_policy, queue, statistics, env_steps)
     return ReinforceParts(training, agent, envs, queue, collector, EpisodeLearner(agent, queue))

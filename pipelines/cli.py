@@ -7,6 +7,7 @@ Flags identify a run; gin configures everything else. Nothing here imports Tenso
 from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ def run(
         return 0
     try:
         _parse_flags(flag_values, argv)
+        _find_modules_in_the_working_directory()
         _check_nothing_hides_ours()
         main()
     except UserError as e:
@@ -105,6 +107,13 @@ def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> RunFlags:
             'Build everything, check every binding, and stop without writing anything.',
         ),
     )  # fmt: skip
+
+
+def _find_modules_in_the_working_directory() -> None:
+    """For an installed script, as for `python -m`; but at the end, where it hides nothing."""
+    here = os.getcwd()
+    if not {'', here}.intersection(sys.path):
+        sys.path.append(here)
 
 
 def _check_nothing_hides_ours() -> None:
