@@ -77,18 +77,18 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
         self._name = name
         self._told: BaseException | None = None  # by a copy
         _open.add(self)
-        with self._ends_are_errors(), contextlib.ExitStack() as self._starting:
-            self._starting.enter_context(_starting_processes())
-            try:
+        try:
+            with self._ends_are_errors(), contextlib.ExitStack() as self._starting:
+                self._starting.enter_context(_starting_processes())
                 super().__init__(
                     env_fns,
                     context='spawn',  # TensorFlow's threads do not survive a fork
                     worker=_play,
                     autoreset_mode=gym.vector.AutoresetMode.NEXT_STEP,
                 )
-            except BaseException:
-                self._kill()
-                raise
+        except BaseException:
+            self._kill()
+            raise
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -107,19 +107,17 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
             self.call_async(name, *args, **kwargs)
             return self.call_wait(timeout=DEADLINE_SECONDS)
 
-    def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
-        """Lets the copies close themselves, and kills those that take too long.
+    def close_extras(self, **kwargs: Any) -> None:
+        """Lets the copies close themselves, and kills those that take longer than two seconds.
 
-        Args:
-          timeout: seconds in which they may close; 2 by default.
-          terminate: kill them at once.
+        With `terminate=True` it kills them at once.
         """
         idle = getattr(self, '_state', None) == async_vector_env.AsyncState.DEFAULT
-        if idle and not terminate:
+        if idle and not kwargs.get('terminate'):
             for pipe in filter(None, self.parent_pipes):
                 with contextlib.suppress(OSError):
                     pipe.send(('close', None))
-            end = time.monotonic() + (_CLOSING_SECONDS if timeout is None else timeout)
+            end = time.monotonic() + _CLOSING_SECONDS
             for process in self.processes:
                 process.join(max(0.0, end - time.monotonic()))
         self._kill()
@@ -129,7 +127,8 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
             if process.pid is not None:
                 process.kill()
                 process.join()
-        for pipe in filter(None, getattr(self, 'parent_pipes', [])):
+        pipes: list[Any] = getattr(self, 'parent_pipes', [])
+        for pipe in filter(None, pipes):
             pipe.close()
         self.closed = True
         _open.discard(self)
@@ -169,9 +168,12 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
             raise EnvError(f"environment '{self._name}': {self._how_it_ended()}") from e
 
     def _how_it_ended(self) -> str:
-        connection.wait([process.sentinel for process in self.processes], _DYING_SECONDS)
+        sentinels = [process.sentinel for process in self.processes]
+        ended = connection.wait(sentinels, _DYING_SECONDS)
         for i, process in enumerate(self.processes):
-            if (code := process.exitcode) is not None:
+            if process.sentinel in ended:
+                process.join(_DYING_SECONDS)
+                code = process.exitcode or 0
                 which = f'the process of copy {i + 1} of {self.num_envs}'
                 if code >= 0:
                     return f'{which} ended with exit code {code}'
@@ -240,8 +242,8 @@ class _Pipe:
 def _play(
     index: int,
     env_fn: Callable[[], gym.Env],
-    pipe: connection.Connection,
-    parent_pipe: connection.Connection,
+    pipe: Any,
+    parent_pipe: Any,
     shared_memory: Any,
     error_queue: Any,
     autoreset_mode: gym.vector.AutoresetMode,
@@ -256,7 +258,8 @@ def _play(
     parent = multiprocessing.parent_process()
     if parent is None or os.getppid() != parent.pid:  # it died before the call above
         os._exit(1)
-    errors, to_parent = _Errors(error_queue), _Pipe(pipe)
+    errors: Any = _Errors(error_queue)
+    to_parent: Any = _Pipe(pipe)
     try:
         async_vector_env._async_worker(
             index, env_fn, to_parent, parent_pipe, shared_memory, errors, autoreset_mode

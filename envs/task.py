@@ -205,7 +205,7 @@ class Task:
         notes: list[str] = []
         if self._time_limit is None:
             notes.append(
-                f"'{self.env_name}' has no time limit: episodes are cut after "
+                f"'{self.env_name}' registers no time limit: episodes are cut after "
                 f'{DEFAULT_TIME_LIMIT_ENV_STEPS:,} steps (task.max_episode_steps says otherwise)'
             )
         choice = vectorization.Choice(self._mode or kept or 'auto')

@@ -78,7 +78,7 @@ def _check_they_change_rewards_alone(
         before = outer
         try:
             outer = each(outer)
-        except AssertionError as e:  # Gymnasium's wrappers of single environments
+        except (AssertionError, gym.error.Error) as e:  # those of single environments
             name = getattr(each, '__name__', str(each))
             raise EnvError(f'{_BINDING}: {name} does not wrap vector environments: {e}') from e
         wrapping.refuse_running_statistics(outer, _BINDING)

@@ -1,8 +1,8 @@
 """How copies of an environment are stepped together: natively, in turn, or in processes.
 
-    native   Gymnasium's own vector version, where an id has one: the fastest
-    sync     one after the other, in this process: right where a step takes microseconds
-    async    side by side, a process for each: right where a step or a reset takes long
+native   Gymnasium's own vector version, where an id has one: the fastest
+sync     one after the other, in this process: right where a step takes microseconds
+async    side by side, a process for each: right where a step or a reset takes long
 """
 
 from __future__ import annotations
@@ -161,9 +161,10 @@ def make(recipe: Recipe, num_envs: int, mode: str) -> gym.vector.VectorEnv:
                 f"environment '{recipe.name}' exists as a vector environment alone: wrappers and "
                 "pictures need single ones; use task.vectorization = 'native' without wrappers"
             )
+        copies = [recipe.make] * num_envs
         if mode == 'async':
-            return ProcessVectorEnv(recipe.name, [recipe.make] * num_envs)
-        return gym.vector.SyncVectorEnv([recipe.make] * num_envs)
+            return ProcessVectorEnv(recipe.name, copies)
+        return gym.vector.SyncVectorEnv(copies)
     except (Exception, SystemExit) as e:
         raise recipe.not_made(e) from e
 
@@ -177,6 +178,4 @@ def _native(recipe: Recipe, num_envs: int) -> gym.vector.VectorEnv:
         )
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
-        return gym.make_vec(
-            copy.deepcopy(spec), num_envs, vectorization_mode='vector_entry_point'
-        )
+        return gym.make_vec(copy.deepcopy(spec), num_envs, vectorization_mode='vector_entry_point')

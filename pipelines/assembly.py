@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
@@ -109,9 +109,6 @@ def assemble_ddqn(
         min_replay_transitions=settings.min_replay_transitions,
         overlap=settings.overlap,
     )
-    gauges = {'epsilon': agent.epsilon}
-    if replay.prioritisation is not None:
-        gauges['beta'] = replay.prioritisation.beta
     training = Training(
         task=task,
         envs=envs,
@@ -123,7 +120,7 @@ def assemble_ddqn(
         env_steps=env_steps,
         statistics=statistics,
         metrics=('loss', 'mean_q', 'max_policy_lag_train_steps'),
-        gauges=gauges,
+        gauges=_gauges(agent, replay),
         parts={'collect_and_train': collect_and_train},
         notes=notes,
     )
@@ -132,6 +129,13 @@ def assemble_ddqn(
         notes=variant.notes(agent),
         resolved={'dtype policy': agent.q_network.dtype_policy_name},
     )  # fmt: skip
+
+
+def _gauges(agent: QLearningAgent, replay: Replay) -> dict[str, Callable[[], tf.Tensor]]:
+    gauges = {'epsilon': agent.epsilon}
+    if replay.prioritisation is not None:
+        gauges['beta'] = replay.prioritisation.beta
+    return gauges
 
 
 def _variant(settings: DdqnSettings) -> Variant:

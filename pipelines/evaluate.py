@@ -80,6 +80,9 @@ def _main() -> None:
 
     policy = LoadedPolicy(_POLICY_DIR.value)
     task = Task.from_card(policy.card, _ENV_NAME.value)
+    then, now = policy.card.get('env_package'), task.card()['env_package']
+    if then and then != now and task.env_name == policy.card['env_name']:
+        print(f'the policy was trained with {then}; this is {now or "not installed as a package"}')
     envs = task.evaluation_envs(min(_EPISODES.value, evaluation.MAX_ENVS))
     policy.check_fits(envs)
     evaluator = evaluation.Evaluator(envs, policy, _EPSILON.value, policy.card.get('gamma'))
