@@ -83,7 +83,7 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
                 super().__init__(
                     env_fns,
                     context='spawn',  # TensorFlow's threads do not survive a fork
-                    worker=_play,
+                    worker=_play,  # type: ignore[arg-type]  # its annotation lacks an argument
                     autoreset_mode=gym.vector.AutoresetMode.NEXT_STEP,
                 )
         except BaseException:
@@ -107,28 +107,34 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
             self.call_async(name, *args, **kwargs)
             return self.call_wait(timeout=DEADLINE_SECONDS)
 
-    def close_extras(self, **kwargs: Any) -> None:
-        """Lets the copies close themselves, and kills those that take longer than two seconds.
+    def close_extras(
+        self, timeout: float | None = None, terminate: bool = False, **kwargs: Any
+    ) -> None:
+        """Lets the copies close themselves, and kills those that take too long.
 
-        With `terminate=True` it kills them at once.
+        Args:
+          timeout: seconds in which they may close; 2 by default.
+          terminate: kill them at once.
         """
         idle = getattr(self, '_state', None) == async_vector_env.AsyncState.DEFAULT
-        if idle and not kwargs.get('terminate'):
-            for pipe in filter(None, self.parent_pipes):
+        if idle and not terminate:
+            for pipe in self._pipes():
                 with contextlib.suppress(OSError):
                     pipe.send(('close', None))
-            end = time.monotonic() + _CLOSING_SECONDS
+            end = time.monotonic() + (_CLOSING_SECONDS if timeout is None else timeout)
             for process in self.processes:
                 process.join(max(0.0, end - time.monotonic()))
         self._kill()
+
+    def _pipes(self) -> list[connection.Connection]:
+        return [pipe for pipe in getattr(self, 'parent_pipes', []) if pipe is not None]
 
     def _kill(self) -> None:
         for process in getattr(self, 'processes', []):
             if process.pid is not None:
                 process.kill()
                 process.join()
-        pipes: list[Any] = getattr(self, 'parent_pipes', [])
-        for pipe in filter(None, pipes):
+        for pipe in self._pipes():
             pipe.close()
         self.closed = True
         _open.discard(self)

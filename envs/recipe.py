@@ -19,6 +19,11 @@ from envs.errors import EnvError
 from envs.wrapping import Wrapping
 
 
+_TAKES_NO_RENDER_MODE = re.compile(
+    r"unexpected keyword argument 'render_mode'|\(\) takes no arguments"
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """One environment: what Gymnasium makes it from, and what it is wrapped in."""
@@ -56,6 +61,11 @@ class Recipe:
             return error
         if isinstance(error, TypeError) and 'was raised from the environment creator' in str(error):
             error = error.__cause__ or error  # which says the same, and where
+            if _TAKES_NO_RENDER_MODE.search(str(error)):
+                return EnvError(
+                    f"environment '{self.name}' cannot be made to draw: its constructor takes no "
+                    'render_mode'
+                )
         plain = isinstance(error, gym.error.Error | ImportError) and str(error)
         words = str(error) if plain else modules.in_words(error)
         return EnvError(f"environment '{self.name}' cannot be made: {words}{self._cure(error)}")

@@ -208,6 +208,8 @@ class Task:
                 f"'{self.env_name}' registers no time limit: episodes are cut after "
                 f'{DEFAULT_TIME_LIMIT_ENV_STEPS:,} steps (task.max_episode_steps says otherwise)'
             )
+        if kept not in vectorization.TIMED:  # or it was of another environment
+            kept = None
         choice = vectorization.Choice(self._mode or kept or 'auto')
         if choice.mode == 'auto':
             choice = vectorization.choose(self._recipe, num_envs)

@@ -23,7 +23,8 @@ from envs.errors import EnvError
 from envs.processes import ProcessVectorEnv
 from envs.recipe import Recipe
 
-MODES = ('auto', 'native', 'sync', 'async')
+TIMED = ('sync', 'async')  # a timing chooses between them
+MODES = ('auto', 'native', *TIMED)
 
 # To send an action to a process and fetch what follows takes some 50 microseconds of this one's
 # time. A process for each copy pays from a tenth of a millisecond on; ten times that is clear.

@@ -33,7 +33,7 @@ def test_arguments_time_limit_and_wrappers_are_those_of_the_recipe():
 def test_an_environment_that_draws_nothing_need_not_know_render_mode():
     assert recipe(lambda: small_envs.Counter()).make().render_mode is None
     assert recipe().make('rgb_array').render_mode == 'rgb_array'
-    with pytest.raises(EnvError, match="cannot be made: TypeError: .*'render_mode'"):
+    with pytest.raises(EnvError, match='cannot be made to draw: its constructor takes no render_m'):
         recipe(lambda: small_envs.Counter()).make('rgb_array')
 
 

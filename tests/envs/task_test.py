@@ -298,6 +298,7 @@ def test_a_run_decides_once_how_its_environments_are_stepped():
     for kept, told in (('async', 1), ('sync', 0)):  # a resumed run does what it did
         task, notes = slow.for_run(8, kept)
         assert (task.vectorization, len(notes)) == (kept, told)
+    assert slow.for_run(8, 'native')[0].vectorization == 'async'  # of another environment
     assert Task(COUNTER, vectorization='sync').for_run(8, 'async')[0].vectorization == 'sync'
     game = Task.configured(SPACE_INVADERS)
     assert game.for_run(8) == (game, [str(game.atari)])
