@@ -14,18 +14,22 @@ numbers is a measurement.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import keyword
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
-from tf_agents.specs import array_spec
 
 from envs import errors
+
+if TYPE_CHECKING:
+    from tf_agents.specs import array_spec
 
 _CARRIED = tuple(
     np.dtype(name)
@@ -34,14 +38,19 @@ _CARRIED = tuple(
 _MAX_WORDS = 80  # characters of a value or a space in a message
 
 
-class Part(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Part:
     """One array of an observation."""
 
     name: str  # in the flat dict
     label: str  # in messages, such as "observation['image'][0]"
     path: tuple[Any, ...]  # keys from the top of the space to the array
     space: gym.Space  # Box, Discrete, MultiDiscrete or MultiBinary
-    spec: array_spec.ArraySpec
+
+    @functools.cached_property
+    def spec(self) -> array_spec.ArraySpec:
+        """What TF-Agents is told of it."""
+        return _spec(self.space)
 
 
 def parts(space: gym.Space, env_name: str) -> list[Part]:
@@ -69,7 +78,7 @@ def _walk(space: Any, path: tuple[Any, ...], env_name: str) -> Iterator[Part]:
         for key, below in children(space):
             yield from _walk(below, (*path, key), env_name)
     elif isinstance(space, Box | Discrete | MultiDiscrete | MultiBinary):
-        yield Part(_name(path), label, path, space, _spec(space))
+        yield Part(_name(path), label, path, space)
     else:
         kind = f'{type(space).__module__}.{type(space).__qualname__}'
         raise errors.EnvError(
@@ -100,6 +109,8 @@ def _name(path: tuple[Any, ...]) -> str:
 
 
 def _spec(space: Any) -> array_spec.ArraySpec:
+    from tf_agents.specs import array_spec  # environment processes do without TensorFlow
+
     low, high = (np.asarray(bound) for bound in bounds(space))
     dtype = np.dtype(space.dtype)
     if dtype not in _CARRIED:

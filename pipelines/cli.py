@@ -55,6 +55,7 @@ def _run(
         return 0
     try:
         _parse_flags(flag_values, argv, _program(doc))
+        _find_modules_in_the_working_directory()
         _check_nothing_hides_ours()
         main()
     except UserError as e:
@@ -126,6 +127,13 @@ def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> RunFlags:
             'Build everything, check every binding, and stop without writing anything.',
         ),
     )  # fmt: skip
+
+
+def _find_modules_in_the_working_directory() -> None:
+    """For an installed script, as for `python -m`; but at the end, where it hides nothing."""
+    here = os.getcwd()
+    if not {'', here}.intersection(sys.path):
+        sys.path.append(here)
 
 
 def _check_nothing_hides_ours() -> None:

@@ -40,7 +40,10 @@ _SEED = flags.DEFINE_integer(
 )
 _EPSILON = flags.DEFINE_float('epsilon', 0.0, 'Share of random actions.', flag_values=_FLAGS)
 _ENV_NAME = flags.DEFINE_string(
-    'env_name', None, "A Gymnasium id; the policy's own by default.", flag_values=_FLAGS
+    'env_name',
+    None,
+    "A Gymnasium id, 'module:Id' or 'module:Class'; the policy's own by default.",
+    flag_values=_FLAGS,
 )
 _JSON = flags.DEFINE_string(
     'json', None, 'Also write the report, with every return, to this file.', flag_values=_FLAGS
@@ -75,8 +78,10 @@ def _main() -> None:
     from pipelines.runs.export import LoadedPolicy
 
     policy = LoadedPolicy(_policy_dir(_POLICY_DIR.value))
-    card = policy.card | ({'env_name': _ENV_NAME.value} if _ENV_NAME.value else {})
-    task = Task.from_card(card)
+    task = Task.from_card(policy.card, _ENV_NAME.value)
+    then, now = policy.card.get('env_package'), task.card()['env_package']
+    if then and then != now and task.env_name == policy.card['env_name']:
+        print(f'the policy was trained with {then}; this is {now or "not installed as a package"}')
     envs = task.evaluation_envs(min(_EPISODES.value, evaluation.MAX_ENVS))
     policy.check_fits(envs)
     evaluator = evaluation.Evaluator(envs, policy, _EPSILON.value, policy.card.get('gamma'))

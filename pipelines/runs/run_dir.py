@@ -47,6 +47,8 @@ class Claim:
     may_change: Iterable[str]  # bindings that are not part of the experiment
     # Values that depend on this machine.
     resolved: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # What the run decided when it began, for `remembered`; it may change.
+    decided: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -54,6 +56,15 @@ class Claim:
         bindings = gin_config.operative_bindings()
         experiment = {k: v for k, v in sorted(bindings.items()) if k not in set(self.may_change)}
         return {'format': FORMAT, '--seed': str(self.seed), **self.resolved, **experiment}
+
+
+def remembered(root_dir: str, name: str) -> str | None:
+    """What a run decided about `name` when it began; None if it did not, or has not begun."""
+    path = pathlib.Path(root_dir).expanduser() / 'checkpoints' / 'identity.json'
+    try:
+        return json.loads(path.read_text()).get(name)
+    except (OSError, ValueError):
+        return None
 
 
 class RunDir:
@@ -129,8 +140,9 @@ class RunDir:
         identity, path = claim.identity, self.path / 'checkpoints' / 'identity.json'
         path.parent.mkdir(exist_ok=True)
         if path.exists():
-            self._check_same(json.loads(path.read_text()), identity)
-        files.write_json(path, identity)
+            before = json.loads(path.read_text())
+            self._check_same({k: v for k, v in before.items() if k not in claim.decided}, identity)
+        files.write_json(path, {**identity, **claim.decided})
         files.write_text(
             self.path / 'config.gin', f'# --seed={claim.seed}\n{gin.operative_config_str()}'
         )
