@@ -68,9 +68,9 @@ class Recipe:
                 )
         plain = isinstance(error, gym.error.Error | ImportError) and str(error)
         words = str(error) if plain else modules.in_words(error)
-        trace = None if plain else ''.join(traceback.format_exception(error))
-        words = f"environment '{self.name}' cannot be made: {words}{self._cure(error)}"
-        return EnvError(words, trace)
+        cure = self._cure(error)
+        trace = None if plain or cure else ''.join(traceback.format_exception(error))
+        return EnvError(f"environment '{self.name}' cannot be made: {words}{cure}", trace)
 
     def _cure(self, error: BaseException) -> str:
         """The arguments that a misspelt one may have meant."""

@@ -485,7 +485,9 @@ def boom():
 def test_a_constructor_that_raises_is_told(make, words):
     with registered(make) as name, pytest.raises(errors.EnvError) as refused:
         Task(name).training_envs(2)
-    assert str(refused.value) == f"environment 'Scripted-v0' cannot be made: {words}"
+    where = 'task_test.py, line '
+    made = f"environment 'Scripted-v0' cannot be made: {words} ({where}"
+    assert str(refused.value).startswith(made)
     assert words in refused.value.traceback
 
 

@@ -48,7 +48,7 @@ gym.register('Fails-v0', _Fails)
 
 
 def make(env_name, num_envs):
-    env = Task(env_name).evaluation_envs(num_envs)
+    env = Task(env_name, vectorization='sync').evaluation_envs(num_envs)
     time_step_spec = tensor_spec.from_spec(env.time_step_spec())
     action_spec = tensor_spec.from_spec(env.action_spec())
     network, distribution = actor_critic_network.make_actor_critic_network(
