@@ -30,7 +30,7 @@ from envs.errors import EnvError
 from envs.observations import Misfit, Observations, Spec
 from envs.spaces import in_short
 
-_FIRST, _MID, _LAST = (np.int32(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.StepType.LAST))
+_FIRST, _MID = np.int32(ts.StepType.FIRST), np.int32(ts.StepType.MID)
 
 
 class _SeededReset(py_environment.PyEnvironment):
@@ -174,25 +174,32 @@ class GymnasiumEnv(_SeededReset):
 
     def _time_step(self, starts: np.ndarray, result: tuple) -> ts.TimeStep:
         observation, reward, terminated, truncated, info = result
-        terminated = self._each(terminated, 'terminated', bool)
-        self._done = terminated | self._each(truncated, 'truncated', bool)
-        # A lost life may end the learner's future while the episode continues.
-        discount = infos.told(info, infos.DISCOUNT, ~terminated)
+        self._done = np.logical_or(terminated, truncated)
+        goes_on = np.logical_not(terminated)
+        for flags in (self._done, goes_on):
+            if flags.dtype != bool or flags.shape != (self._num_envs,):
+                raise Misfit('terminated and truncated must be bool [num_envs]')
         observation = self._seen(observation)
         below = reward if self._reward_below is None else self._reward_below.reward
         raw_reward = infos.told(info, infos.RAW_REWARD, below)
-        self._raw_reward = self._each(raw_reward, 'the reward', np.float32)
-        if raw_reward is not reward:
-            reward = self._each(reward, "the training wrappers' reward", np.float32)
-        else:
+        self._raw_reward = self._numbers(raw_reward, 'the reward')
+        if raw_reward is reward:
             reward = self._raw_reward
-        step_type = np.where(self._done, _LAST, _MID)
+        else:
+            reward = self._numbers(reward, "the training wrappers' reward")
+        # A lost life may end the learner's future while the episode continues.
+        discount = infos.told(info, infos.DISCOUNT, goes_on)
+        if discount is goes_on:
+            discount = goes_on.astype(np.float32)
+        else:
+            discount = self._numbers(discount, 'the discount')
+        step_type = self._done + _MID  # LAST follows MID
         if np.count_nonzero(starts):
             step_type[starts] = _FIRST
         return ts.TimeStep(
             step_type=step_type,
             reward=reward,
-            discount=self._each(discount, 'the discount', np.float32),
+            discount=discount,
             observation=observation,
         )
 
@@ -204,19 +211,22 @@ class GymnasiumEnv(_SeededReset):
             faults.say_once(f"environment '{self._name}': {note}, and is used as it is")
         return arrays
 
-    def _each(self, given: Any, what: str, dtype: type) -> np.ndarray:
-        """A copy of one value for each copy of the environment, [num_envs]; raises a Misfit."""
+    def _numbers(self, given: Any, what: str) -> np.ndarray:
+        """A copy of a number for each copy of the environment, float32 [num_envs].
+
+        Raises:
+          Misfit: they are of another form, or not finite.
+        """
         try:
-            array: np.ndarray = np.array(given, dtype)
+            array = np.array(given, np.float32)
         except (TypeError, ValueError):
             raise Misfit(f'{what} is {in_short(given)}') from None
         if array.shape != (self._num_envs,):
             raise Misfit(f'{what} has the shape {array.shape}, not {(self._num_envs,)}')
-        if dtype is np.float32:
-            finite = np.isfinite(array)
-            if np.count_nonzero(finite) < self._num_envs:
-                copy = int(np.argmin(finite))
-                raise Misfit(f'{what} is {array[copy]}', copy)
+        finite = np.isfinite(array)
+        if np.count_nonzero(finite) < self._num_envs:
+            copy = int(np.argmin(finite))
+            raise Misfit(f'{what} is {array[copy]}', copy)
         return array
 
     def _as_the_space_has_it(self, action: np.ndarray) -> np.ndarray:

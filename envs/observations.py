@@ -42,16 +42,13 @@ class Observations:
 
     def __init__(self, space: gym.Space, num_envs: int, env_name: str):
         """Raises an EnvError if `space`, that of one environment, is not supported."""
-        self._parts = spaces.parts(space, env_name)
+        parts = spaces.parts(space, env_name)
+        self._batches = [_Batch(part, num_envs) for part in parts]
         self._is_dict = isinstance(space, Dict | Tuple)
-        self.spec: Spec = self._parts[0].spec
+        self.spec: Spec = parts[0].spec
         if self._is_dict:
-            self.spec = {part.name: part.spec for part in self._parts}
-        self._num_envs = num_envs
-        self._floats = [part for part in self._parts if part.spec.dtype.kind == 'f']
-        self._exact = [part for part in self._parts if not isinstance(part.space, Box)]
-        self._boxes = [part for part in self._parts if _has_bounds_of_its_own(part.space)]
-        self._steps_to_search = _STEPS_SEARCHED if self._boxes else 0
+            self.spec = {part.name: part.spec for part in parts}
+        self._steps_to_search = _STEPS_SEARCHED
 
     def copied(self, given: Any) -> Arrays:
         """A vector environment's observation as arrays [num_envs, ...], each copied once.
@@ -60,18 +57,8 @@ class Observations:
           Misfit: an array is missing, or its shape or dtype is not what its space says.
         """
         if not self._is_dict:
-            return self._copied(self._parts[0], given)
-        return {part.name: self._copied(part, _at(part, given)) for part in self._parts}
-
-    def _copied(self, part: spaces.Part, given: Any) -> np.ndarray:
-        shape = (self._num_envs, *part.space.shape)  # type: ignore[misc]
-        dtype = part.spec.dtype
-        if type(given) is np.ndarray and given.dtype is dtype and given.shape == shape:
-            array = given.copy()
-        else:
-            array = _array(given, dtype, shape, part.label, part.space)
-        # A MultiDiscrete may have any shape, its spec has rank 1.
-        return array if part.space.shape == part.spec.shape else array.reshape(len(array), -1)
+            return self._batches[0].copied(given)
+        return {batch.part.name: batch.copied(_at(batch.part, given)) for batch in self._batches}
 
     def check(self, arrays: Arrays) -> str | None:
         """Looks for values that do not fit their spaces in what `copied` has returned.
@@ -84,32 +71,66 @@ class Observations:
           Misfit: a number is not finite, or a value is outside its Discrete, MultiDiscrete or
             MultiBinary space.
         """
-        named = arrays if isinstance(arrays, dict) else {self._parts[0].name: arrays}
-        for part in self._floats:
-            value = named[part.name]
+        values = arrays.values() if isinstance(arrays, dict) else (arrays,)
+        for batch, value in zip(self._batches, values, strict=True):
+            batch.check(value)
+        if not self._steps_to_search:
+            return None
+        self._steps_to_search -= 1
+        notes = (batch.note(value) for batch, value in zip(self._batches, values, strict=True))
+        note = next(filter(None, notes), None)
+        if note is not None:
+            self._steps_to_search = 0
+        return note
+
+
+class _Batch:
+    """One part of the observations, of all copies: an array [num_envs, ...]."""
+
+    def __init__(self, part: spaces.Part, num_envs: int):
+        self.part = part
+        assert part.space.shape is not None
+        self._given_shape = (num_envs, *part.space.shape)
+        self._shape = (num_envs, *part.spec.shape)
+        self._dtype = part.spec.dtype
+        self._is_float = self._dtype.kind == 'f'
+        self._is_exact = not isinstance(part.space, Box)
+        self._has_bounds = _has_bounds_of_its_own(part.space)
+        if hasattr(part.spec, 'minimum'):
+            self._low, self._high = part.spec.minimum, part.spec.maximum
+
+    def copied(self, given: Any) -> np.ndarray:
+        """A copy in the spec's dtype and shape; raises a Misfit."""
+        shape, dtype = self._given_shape, self._dtype
+        if type(given) is np.ndarray and given.dtype is dtype and given.shape == shape:
+            array = given.copy()
+        else:
+            array = _array(given, dtype, shape, self.part.label, self.part.space)
+        return array if shape == self._shape else array.reshape(self._shape)  # MultiDiscrete
+
+    def check(self, value: np.ndarray) -> None:
+        """Raises a Misfit if a number is not finite, or a whole number outside its space."""
+        if self._is_float:
             finite = np.isfinite(value)
             if np.count_nonzero(finite) < finite.size:
                 copy = _first_row(~finite)
-                words = f'{part.label} is not finite: {spaces.in_short(value[copy])}'
+                words = f'{self.part.label} is not finite: {spaces.in_short(value[copy])}'
                 raise Misfit(words, copy)
-        for part in self._exact:
-            value = named[part.name]
-            outside = _outside(part, value)
+        elif self._is_exact:
+            outside = self._outside(value)
             if np.count_nonzero(outside):
                 copy = _first_row(outside)
-                raise Misfit(_not_in_space(part.label, value[copy], part.space), copy)
-        return self._note(named) if self._steps_to_search else None
+                raise Misfit(_not_in_space(self.part.label, value[copy], self.part.space), copy)
 
-    def _note(self, named: Mapping[str, np.ndarray]) -> str | None:
-        self._steps_to_search -= 1
-        for part in self._boxes:
-            value = named[part.name]
-            outside = _outside(part, value)
-            if np.count_nonzero(outside):
-                self._steps_to_search = 0
-                number = spaces.in_short(value[outside][0])
-                return f'{part.label} contains {number}, outside {spaces.in_short(part.space)}'
+    def note(self, value: np.ndarray) -> str | None:
+        """What is to be said of a number outside its Box; None if there is none."""
+        if self._has_bounds and np.count_nonzero(outside := self._outside(value)):
+            number, space = spaces.in_short(value[outside][0]), spaces.in_short(self.part.space)
+            return f'{self.part.label} contains {number}, outside {space}'
         return None
+
+    def _outside(self, value: np.ndarray) -> np.ndarray:
+        return (value < self._low) | (value > self._high)
 
 
 def fitting(space: gym.Space, path: tuple[Any, ...] = ()) -> Callable[[Any], Any]:
@@ -213,11 +234,6 @@ def _at(part: spaces.Part, given: Any) -> Any:
     except (KeyError, IndexError, TypeError):
         raise Misfit(f'{part.label} is missing') from None
     return given
-
-
-def _outside(part: spaces.Part, value: np.ndarray) -> np.ndarray:
-    spec: Any = part.spec  # bounded: only bool has no bounds
-    return (value < spec.minimum) | (value > spec.maximum)
 
 
 def _not_in_space(label: str, value: Any, space: gym.Space) -> str:
