@@ -18,7 +18,6 @@ from envs import modules, wrapping
 from envs.errors import EnvError
 from envs.wrapping import Wrapping
 
-
 _TAKES_NO_RENDER_MODE = re.compile(
     r"unexpected keyword argument 'render_mode'|\(\) takes no arguments"
 )
