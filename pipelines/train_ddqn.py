@@ -18,6 +18,10 @@ Run the same command again to resume a run that was stopped. The most useful bin
                                                 range of the returns
     train_ddqn.munchausen = True                needs double = False and n_step = 1
     train_ddqn.noisy = True                     noisy layers; set QLearningAgent.epsilon = 0.0
+
+    train_ddqn.env_name = 'my_env:MyEnv'        a class in a module of your own, with
+    task.env_kwargs = {'size': 5}               its constructor's arguments, and
+    task.wrappers = ['FlattenObservation']      wrappers, in training and evaluation alike
 """
 
 from __future__ import annotations

@@ -251,6 +251,27 @@ def test_every_environment_of_a_task_has_its_arguments_wrappers_and_time_limit()
     assert env.render()[0].shape == (16, 24, 3)
 
 
+@pytest.mark.parametrize(
+    ('env_name', 'wrapper', 'shapes'),
+    [
+        ('Blackjack-v1', 'FlattenObservation', ((45,), ())),
+        ('Acrobot-v1', 'TimeAwareObservation', ((7,), ())),
+        ('CartPole-v1', ('FrameStackObservation', {'stack_size': 4}), ((4, 4), ())),
+        ('Pendulum-v1', ('RescaleAction', {'min_action': -1.0, 'max_action': 1.0}), ((3,), (1,))),
+        ('Acrobot-v1', ('gymnasium.wrappers:ClipReward', {'min_reward': 0.0}), ((6,), ())),
+    ],
+)
+def test_gymnasiums_wrappers_are_used_by_name(env_name, wrapper, shapes):
+    env = Task(env_name, wrappers=[wrapper]).training_envs(2)
+    assert (env.observation_spec().shape, env.action_spec().shape) == shapes
+    assert env.reset(seed=0).observation.shape == (2, *shapes[0])
+    env.step(np.zeros((2, *shapes[1]), env.action_spec().dtype))
+    if 'RescaleAction' in wrapper:
+        assert env.action_spec().maximum == 1.0  # Pendulum's own is 2
+    if 'gymnasium.wrappers:ClipReward' in wrapper:
+        assert (env.raw_reward == 0.0).all()  # Acrobot's own is -1
+
+
 def test_a_time_limit_of_the_users_holds_natively_too():
     env = Task('CartPole-v1', max_episode_steps=3).training_envs(4)
     assert not isinstance(env._env, gym.vector.SyncVectorEnv)
