@@ -25,7 +25,7 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from envs import errors
+from envs import action_masks, errors
 
 _FIRST, _MID, _LAST = (int(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.StepType.LAST))
 
@@ -56,8 +56,11 @@ class GymnasiumEnv(_SeededReset):
     """`num_envs` copies of one Gymnasium environment, stepped together.
 
     Observation spaces: `Box` (float64 becomes float32), `Discrete` and `MultiBinary`. Action
-    spaces: `Discrete` (actions count from 0, whatever the space's `start`) and `Box`. Rewards and
-    discounts are float32 [num_envs].
+    spaces: `Discrete`, `MultiDiscrete`, `MultiBinary` and `Box`; actions are the environment's own
+    numbers, as the spec's bounds say. Rewards and discounts are float32 [num_envs].
+
+    Where `info` has an 'action_mask', observations are dicts of 'observation' and 'action_mask';
+    see `action_masks`.
 
     A wrapper of the vector environment may tell two things in its step's `info`, each an array
     [num_envs]: 'raw_reward', the reward before the wrapper changed it, and 'discount', which
@@ -84,7 +87,14 @@ class GymnasiumEnv(_SeededReset):
         self._name = name or made_from
         self._observation_spec = _observation_spec(vector_env.single_observation_space, self._name)
         self._action_spec = _action_spec(vector_env.single_action_space, self._name)
-        self._action_start = getattr(vector_env.single_action_space, 'start', 0)
+        self._masks = None
+        if action_masks.in_info(vector_env):
+            self._masks = action_masks.ActionMasks(
+                vector_env.num_envs, vector_env.single_action_space, self._name
+            )
+            self._observation_spec = {
+                action_masks.KEY: self._masks.spec, 'observation': self._observation_spec,
+            }  # fmt: skip
         self._done = np.zeros(vector_env.num_envs, bool)
         self._raw_reward = np.zeros(vector_env.num_envs, np.float32)
 
@@ -117,7 +127,7 @@ class GymnasiumEnv(_SeededReset):
         return self._action_spec
 
     def _reset(self) -> ts.TimeStep:
-        observation, _ = self._env.reset(seed=self._seed)
+        observation, info = self._env.reset(seed=self._seed)
         self._seed = None
         n = self._env.num_envs
         self._done = np.zeros(n, bool)
@@ -126,12 +136,10 @@ class GymnasiumEnv(_SeededReset):
             step_type=np.full(n, _FIRST, np.int32),
             reward=np.zeros(n, np.float32),
             discount=np.ones(n, np.float32),
-            observation=self._cast(observation),
+            observation=self._seen(observation, info, ~self._done, self._done),
         )
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
-        if self._action_start:
-            action = action + self._action_start
         observation, reward, terminated, truncated, info = self._env.step(action)
         starts = self._done  # these copies ignored the action and started an episode
         self._done = terminated | truncated
@@ -143,11 +151,23 @@ class GymnasiumEnv(_SeededReset):
             step_type=np.where(starts, _FIRST, np.where(self._done, _LAST, _MID)).astype(np.int32),
             reward=reward,
             discount=np.asarray(discount, np.float32),
-            observation=self._cast(observation),
+            observation=self._seen(observation, info, starts, self._done),
         )
 
-    def _cast(self, observation: np.ndarray) -> np.ndarray:
-        return np.asarray(observation, self._observation_spec.dtype)
+    def _seen(
+        self, observation: np.ndarray, info: dict[str, Any], starts: np.ndarray, ends: np.ndarray
+    ) -> Any:
+        """The time step's observation; `starts` and `ends` bool [num_envs] say where it stands."""
+        if self._masks is None:
+            if action_masks.KEY in info and self._action_spec.dtype.kind in 'iu':
+                raise errors.EnvError(
+                    f"environment '{self._name}' gives info['{action_masks.KEY}'] in some states "
+                    'and gave none in its first: give it from reset, and from each step'
+                )
+            return np.asarray(observation, self._observation_spec.dtype)
+        mask = self._masks.checked(self._masks.from_info(info), starts, ends)
+        dtype = self._observation_spec['observation'].dtype
+        return {action_masks.KEY: mask, 'observation': np.asarray(observation, dtype)}
 
     def render(self, mode: str = 'rgb_array') -> tuple[Any, ...] | None:
         """The copies' pictures, uint8 [height, width, 3] each; see `Task.rendered_env`."""
@@ -183,12 +203,21 @@ def _num_values(space: gym.spaces.Discrete) -> int:
 
 def _action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec:
     if isinstance(space, gym.spaces.Discrete):
-        last = _num_values(space) - 1
-        return array_spec.BoundedArraySpec((), space.dtype, 0, last, name='action')
+        first: Any = space.start  # a NumPy integer
+        last = first + _num_values(space) - 1
+        return array_spec.BoundedArraySpec((), space.dtype, first, last, name='action')
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        last = space.start + space.nvec - 1
+        return array_spec.BoundedArraySpec(
+            space.shape, space.dtype, space.start, last, name='action'
+        )
+    if isinstance(space, gym.spaces.MultiBinary):
+        return array_spec.BoundedArraySpec(space.shape, space.dtype, 0, 1, name='action')
     if isinstance(space, gym.spaces.Box):
         return array_spec.BoundedArraySpec(
             space.shape, space.dtype, space.low, space.high, name='action'
         )
     raise errors.EnvError(
-        f"environment '{env_name}' has the action space {space}: Discrete and Box are supported"
+        f"environment '{env_name}' has the action space {space}: Discrete, MultiDiscrete, "
+        'MultiBinary and Box are supported'
     )
