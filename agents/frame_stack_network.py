@@ -69,7 +69,6 @@ class FrameStackNetwork(AnyDtypeNetwork):
         state_spec = tf.TensorSpec([self.num_frames - 1, *frame_spec.shape], frame_spec.dtype)
         super().__init__(input_tensor_spec=frame_spec, state_spec=state_spec, name=name)
         self.stack_network = stack_network
-        self.num_actions = stack_network.num_actions
 
     def stack(
         self, observation: tf.Tensor, step_type: tf.Tensor, network_state: tf.Tensor

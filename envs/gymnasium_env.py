@@ -25,10 +25,9 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from envs import faults, infos
+from envs import action_masks, faults, infos, spaces
 from envs.errors import EnvError
 from envs.observations import Misfit, Observations, Spec
-from envs.spaces import in_short
 
 _FIRST, _MID = np.int32(ts.StepType.FIRST), np.int32(ts.StepType.MID)
 
@@ -59,9 +58,13 @@ class GymnasiumEnv(_SeededReset):
     """`num_envs` copies of one Gymnasium environment, stepped together.
 
     Observations are one array, or a flat dict of arrays where the space is a `Dict` or a `Tuple`
-    (see `spaces`, which also says what becomes of each dtype). Action spaces: `Discrete` (actions
-    count from 0, whatever the space's `start`) and `Box` (float64 becomes float32). Rewards and
-    discounts are float32 [num_envs].
+    (see `spaces`, which also says what becomes of each dtype). Action spaces: `Discrete`,
+    `MultiDiscrete`, `MultiBinary` and `Box` (float64 becomes float32); actions are the
+    environment's own numbers, as the spec's bounds say. Rewards and discounts are float32
+    [num_envs].
+
+    Where an observation or `info` has an 'action_mask', observations are dicts with this part;
+    see `action_masks`.
 
     The border: what the environment or a wrapper gives is copied once, and what it is given is a
     copy too, so both sides may write into their arrays later. Actions outside their `Box` are
@@ -99,7 +102,14 @@ class GymnasiumEnv(_SeededReset):
         observation_space = vector_env.single_observation_space
         self._observations = Observations(observation_space, self._num_envs, self._name)
         self._action_space = vector_env.single_action_space
-        self._action_spec = _action_spec(self._action_space, self._name)
+        self._action_spec = spaces.action_spec(self._action_space, self._name)
+        self._spec, self._masks = self._observations.spec, None
+        in_observation = isinstance(self._spec, dict) and action_masks.KEY in self._spec
+        self._mask_in_info = not in_observation and action_masks.in_info(vector_env)
+        if in_observation or self._mask_in_info:
+            self._masks = action_masks.ActionMasks(self._num_envs, self._action_space, self._name)
+            parts = self._spec if isinstance(self._spec, dict) else {'observation': self._spec}
+            self._spec = dict(sorted({**parts, action_masks.KEY: self._masks.spec}.items()))
         self._reward_below = infos.reward_below(vector_env)
         self._done = np.zeros(self._num_envs, bool)
         self._raw_reward = np.zeros(self._num_envs, np.float32)
@@ -128,7 +138,7 @@ class GymnasiumEnv(_SeededReset):
         return self._raw_reward
 
     def observation_spec(self) -> Spec:
-        return self._observations.spec
+        return self._spec
 
     def action_spec(self) -> array_spec.BoundedArraySpec:
         return self._action_spec
@@ -143,9 +153,10 @@ class GymnasiumEnv(_SeededReset):
         spec, shape = self._action_spec, (self._num_envs, *self._action_spec.shape)
         action = np.zeros(shape, spec.dtype)
         if spec.dtype.kind != 'f':
-            action = action + spec.minimum
-            if isinstance(observation, dict) and 'action_mask' in observation and len(shape) == 1:
-                action = action + np.argmax(observation['action_mask'], axis=1)
+            action += spec.minimum
+        if self._masks is not None:
+            legal = self._masks.first_legal(observation[action_masks.KEY])
+            action += legal.reshape(shape).astype(spec.dtype)
         self.step(action)
 
     def _reset(self) -> ts.TimeStep:
@@ -154,12 +165,12 @@ class GymnasiumEnv(_SeededReset):
         self._done = np.zeros(n, bool)
         self._raw_reward = np.zeros(n, np.float32)
         try:
-            observation, _ = self._env.reset(seed=seed)
+            observation, info = self._env.reset(seed=seed)
             return ts.TimeStep(
                 step_type=np.full(n, _FIRST, np.int32),
                 reward=np.zeros(n, np.float32),
                 discount=np.ones(n, np.float32),
-                observation=self._seen(observation),
+                observation=self._seen(observation, info, ~self._done),
             )
         except faults.RAISED as e:
             raise self._fault(e) from e
@@ -179,7 +190,7 @@ class GymnasiumEnv(_SeededReset):
         for flags in (self._done, goes_on):
             if flags.dtype != bool or flags.shape != (self._num_envs,):
                 raise Misfit('terminated and truncated must be bool [num_envs]')
-        observation = self._seen(observation)
+        observation = self._seen(observation, info, starts)
         below = reward if self._reward_below is None else self._reward_below.reward
         raw_reward = infos.told(info, infos.RAW_REWARD, below)
         self._raw_reward = self._numbers(raw_reward, 'the reward')
@@ -203,13 +214,25 @@ class GymnasiumEnv(_SeededReset):
             observation=observation,
         )
 
-    def _seen(self, given: Any) -> Any:
-        """The arrays of an observation, as they are in the spec; raises a Misfit."""
+    def _seen(self, given: Any, info: dict[str, Any], starts: np.ndarray) -> Any:
+        """The arrays of an observation, as they are in the spec; raises a Misfit.
+
+        Copies that `starts`, bool [num_envs], marks are in the first state of an episode.
+        """
         arrays = self._observations.copied(given)
         note = self._observations.check(arrays)
         if note is not None:
             faults.say_once(f"environment '{self._name}': {note}, and is used as it is")
-        return arrays
+        if self._masks is None:
+            if action_masks.KEY in info and self._action_spec.dtype.kind in 'iu':
+                raise EnvError(
+                    f"environment '{self._name}' gives info['{action_masks.KEY}'] in some states "
+                    'and gave none in its first: give it from reset, and from each step'
+                )
+            return arrays
+        parts = arrays if isinstance(arrays, dict) else {'observation': arrays}
+        mask = self._masks.from_info(info) if self._mask_in_info else parts[action_masks.KEY]
+        return {**parts, action_masks.KEY: self._masks.checked(mask, starts, self._done)}
 
     def _numbers(self, given: Any, what: str) -> np.ndarray:
         """A copy of a number for each copy of the environment, float32 [num_envs].
@@ -220,7 +243,7 @@ class GymnasiumEnv(_SeededReset):
         try:
             array = np.array(given, np.float32)
         except (TypeError, ValueError):
-            raise Misfit(f'{what} is {in_short(given)}') from None
+            raise Misfit(f'{what} is {spaces.in_short(given)}') from None
         if array.shape != (self._num_envs,):
             raise Misfit(f'{what} has the shape {array.shape}, not {(self._num_envs,)}')
         finite = np.isfinite(array)
@@ -232,16 +255,14 @@ class GymnasiumEnv(_SeededReset):
     def _as_the_space_has_it(self, action: np.ndarray) -> np.ndarray:
         """A copy of actions for the environment, in its space's own numbers and dtype."""
         space = self._action_space
-        if isinstance(space, gym.spaces.Discrete):
-            return action + space.start
         given = np.array(action, space.dtype)
         if isinstance(space, gym.spaces.Box):
             clipped = np.minimum(np.maximum(given, space.low), space.high)
             if np.count_nonzero(clipped != given):
                 faults.say_once(
-                    f"environment '{self._name}': actions outside {in_short(space)} are clipped to "
-                    'it before the environment gets them; training and an exported policy keep '
-                    'them as they were drawn'
+                    f"environment '{self._name}': actions outside {spaces.in_short(space)} are "
+                    'clipped to it before the environment gets them; training and an exported '
+                    'policy keep them as they were drawn'
                 )
             return clipped
         return given
@@ -263,22 +284,3 @@ class GymnasiumEnv(_SeededReset):
 
     def close(self) -> None:
         self._env.close()
-
-
-def _num_values(space: gym.spaces.Discrete) -> int:
-    n: Any = space.n  # a NumPy integer
-    return int(n)
-
-
-def _action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec:
-    if isinstance(space, gym.spaces.Discrete):
-        last = _num_values(space) - 1
-        return array_spec.BoundedArraySpec((), space.dtype, 0, last, name='action')
-    if isinstance(space, gym.spaces.Box):
-        dtype = np.dtype(np.float32) if np.issubdtype(space.dtype, np.floating) else space.dtype
-        with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
-            low, high = space.low.astype(dtype), space.high.astype(dtype)
-        return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='action')
-    raise EnvError(
-        f"environment '{env_name}' has the action space {space}: Discrete and Box are supported"
-    )

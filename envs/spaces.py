@@ -1,4 +1,4 @@
-"""Observation spaces: the arrays that an agent is given of them.
+"""Spaces: the arrays that an agent is given of observations, and what its actions are.
 
 A `Dict` or a `Tuple`, nested or not, becomes a flat dict of arrays, sorted by name:
 
@@ -142,3 +142,25 @@ def in_short(value: object) -> str:
     """A value or a space for a message: one line, and not a long one."""
     text = ' '.join(repr(value).split()) if not isinstance(value, np.ndarray) else str(value)
     return textwrap.shorten(text, _MAX_WORDS, placeholder=' ...')
+
+
+def action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec:
+    """The spec of one environment's actions, in the environment's own numbers.
+
+    Raises:
+      EnvError: the space is not Discrete, MultiDiscrete, MultiBinary or Box.
+    """
+    from tf_agents.specs import array_spec
+
+    if not isinstance(space, Box | Discrete | MultiDiscrete | MultiBinary):
+        raise errors.EnvError(
+            f"environment '{env_name}' has the action space {space}: Discrete, MultiDiscrete, "
+            'MultiBinary and Box are supported'
+        )
+    low, high = (np.asarray(bound) for bound in bounds(space))
+    dtype = np.dtype(space.dtype)
+    if dtype.kind == 'f':
+        dtype = np.dtype(np.float32)
+    with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
+        low, high = low.astype(dtype), high.astype(dtype)
+    return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='action')

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import actor_critic_network, policies, reinforce, schedules
+from agents import actor_critic_network, masks, policies, reinforce, schedules
 from agents.ddqn import QLearningAgent
 from agents.errors import ConfigError
 from agents.prioritisation import Prioritisation
@@ -81,14 +81,15 @@ def assemble_ddqn(
         settings.train_steps_per_env_step, settings.num_envs, settings.max_train_steps_per_turn
     )
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
-    agent, best_policy = variant.make_agent(
-        envs.time_step_spec(),
-        envs.action_spec(),
-        env_steps,
-        frame_stack=settings.frame_stack,
-        acts_on_a_copy=settings.overlap,
-        optimizer=optimizer,
-    )
+    with _naming(settings):
+        agent, best_policy = variant.make_agent(
+            envs.time_step_spec(),
+            envs.action_spec(),
+            env_steps,
+            frame_stack=settings.frame_stack,
+            acts_on_a_copy=settings.overlap,
+            optimizer=optimizer,
+        )
     replay = _make_replay(settings, agent, env_steps, ratio, replay_dir)
     statistics = EpisodeStatistics(settings.num_envs)
     collector = Collector(envs, agent.collect_policy, replay, listener or statistics, env_steps)
@@ -113,7 +114,7 @@ def assemble_ddqn(
         task=task,
         envs=envs,
         agent=agent,
-        agent_name=variant.name(settings.prioritised),
+        agent_name=variant.name(settings.prioritised, envs.action_spec()),
         gamma=settings.gamma,
         exports={'policy': best_policy},
         experience=replay,
@@ -253,7 +254,7 @@ def _make_policy_gradient_agent(
     time_step_spec = tensor_spec.from_spec(envs.time_step_spec())
     action_spec = tensor_spec.from_spec(envs.action_spec())
     network, distribution = actor_critic_network.make_actor_critic_network(
-        time_step_spec.observation, action_spec, baseline == 'value'
+        masks.seen_spec(time_step_spec.observation, action_spec), action_spec, baseline == 'value'
     )
     agent = reinforce.PolicyGradientAgent(
         time_step_spec,

@@ -31,7 +31,7 @@ def write(
     summary: Summary,
     *,
     card: dict[str, Any],
-    observations: np.ndarray,
+    observations: Any,
     eval_seed: int,
 ) -> None:
     """Exports, proves and evaluates the policy, plots the run, and writes summary.json.

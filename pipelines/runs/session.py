@@ -251,7 +251,9 @@ class Session:
         """
         training = self._training
         observations = training.experience.newest_observations(_NUM_PROOF_OBSERVATIONS)
-        if not len(observations):  # nothing was collected since the run was resumed
+        if not len(
+            tf.nest.flatten(observations)[0]
+        ):  # nothing was collected since the run was resumed
             observations = training.envs.reset(seed=self.derived_seed('proof')).observation
         best = self._best_policy.found
         self._best_policy.close()

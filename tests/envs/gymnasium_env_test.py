@@ -15,6 +15,13 @@ FIRST, MID, LAST = (int(s) for s in (ts.StepType.FIRST, ts.StepType.MID, ts.Step
 REQUIRED = ('CartPole-v1', 'Acrobot-v1', 'MountainCar-v0', 'Taxi-v3', 'FrozenLake-v1')
 
 
+def seen(step, i):
+    """The observation of copy `i`, without a mask."""
+    if isinstance(step.observation, dict):
+        return step.observation['observation'][i]
+    return step.observation[i]
+
+
 def rows(env, num_steps, seed, action_seed=0):
     """Steps with random actions; the time steps and the actions between them."""
     rng = np.random.default_rng(action_seed)
@@ -49,7 +56,7 @@ def test_rows_are_those_of_the_plain_environment_last_observations_included(name
     for i in range(2):
         plain = gym.make(name)
         observation, _ = plain.reset(seed=3 + i)
-        np.testing.assert_allclose(steps[0].observation[i], observation, rtol=1e-6)
+        np.testing.assert_allclose(seen(steps[0], i), observation, rtol=1e-6)
         done = False
         for before, action, after in zip(steps, actions, steps[1:]):
             if done:  # the action of this step is ignored, and it starts the next episode
@@ -64,7 +71,7 @@ def test_rows_are_those_of_the_plain_environment_last_observations_included(name
                 assert after.step_type[i] == (LAST if done else MID)
                 assert after.reward[i] == np.float32(reward)
                 assert after.discount[i] == (0.0 if terminated else 1.0)
-            np.testing.assert_allclose(after.observation[i], observation, rtol=1e-6)
+            np.testing.assert_allclose(seen(after, i), observation, rtol=1e-6)
     assert episodes_ended >= 2
 
 
@@ -130,13 +137,67 @@ def fault(env, steps=12):
     return message
 
 
-def test_actions_count_from_zero_whatever_the_space_starts_at():
-    env = made(num_envs=1, actions=gym.spaces.Discrete(2, start=3))
-    assert env.action_spec().minimum == 0 and env.action_spec().maximum == 1
+class _Odd(gym.Env):
+    """Actions count from 3; observations are MultiBinary."""
+
+    observation_space = gym.spaces.MultiBinary(3)
+    action_space = gym.spaces.Discrete(2, start=3)
+    seen: list = []
+
+    def reset(self, *, seed=None, options=None):
+        return np.array([1, 0, 1], np.int8), {}
+
+    def step(self, action):
+        self.seen.append(int(action))
+        return np.array([0, 1, 1], np.int8), 1.0, False, False, {}
+
+
+def test_actions_are_the_environments_own_numbers():
+    env = GymnasiumEnv(gym.vector.SyncVectorEnv([_Odd, _Odd]))
+    assert env.action_spec().minimum == 3 and env.action_spec().maximum == 4
     env.reset()
-    env.step(np.array([0]))
-    env.step(np.array([1]))
-    assert Scripted.last.actions == [3, 4]
+    step = env.step(np.array([3, 4]))
+    assert _Odd.seen[-2:] == [3, 4]
+    np.testing.assert_array_equal(step.observation, [[0, 1, 1], [0, 1, 1]])
+    assert env.observation_spec().dtype == np.int8
+
+
+@pytest.mark.parametrize(
+    ('space', 'action', 'low', 'high'),
+    [
+        (gym.spaces.MultiDiscrete([2, 4]), [[0, 3], [1, 0]], [0, 0], [1, 3]),
+        (gym.spaces.MultiDiscrete([2, 4], start=[5, -1]), [[6, -1], [5, 2]], [5, -1], [6, 2]),
+        (gym.spaces.MultiBinary(3), [[0, 1, 1], [1, 0, 0]], [0] * 3, [1] * 3),
+        (gym.spaces.MultiBinary((1, 2)), [[[0, 1]], [[1, 1]]], [[0, 0]], [[1, 1]]),
+    ],
+)
+def test_several_actions_at_a_time_reach_the_environment_as_they_are(space, action, low, high):
+    given = []
+
+    class Several(_Odd):
+        action_space = space
+
+        def step(self, action):
+            assert self.action_space.contains(action)
+            given.append(action.tolist())
+            return np.zeros(3, np.int8), 0.0, False, False, {}
+
+    env = GymnasiumEnv(gym.vector.SyncVectorEnv([Several, Several]))
+    spec = env.action_spec()
+    assert spec.dtype == space.dtype and spec.shape == space.shape
+    np.testing.assert_array_equal(np.broadcast_to(spec.minimum, spec.shape), low)
+    np.testing.assert_array_equal(np.broadcast_to(spec.maximum, spec.shape), high)
+    env.reset()
+    env.step(np.array(action, spec.dtype))
+    assert given == action
+
+
+def test_an_action_space_without_numbers_is_named():
+    class Words(_Odd):
+        action_space = gym.spaces.Text(3)
+
+    with pytest.raises(errors.EnvError, match='the action space Text.*MultiBinary and Box'):
+        GymnasiumEnv(gym.vector.SyncVectorEnv([Words]))
 
 
 def test_same_step_autoreset_is_refused():
