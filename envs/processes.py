@@ -197,7 +197,7 @@ def _starting_processes() -> Iterator[None]:
     whole group wait, in them, until `_play` says what becomes of them.
     """
     main = sys.modules['__main__']
-    resource_tracker.ensure_running()  # it would unblock the signals
+    _start_the_tracker()  # or it would be started within, and unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_PARENT)
     sys.modules['__main__'] = types.ModuleType('__main__')
     try:
@@ -205,6 +205,18 @@ def _starting_processes() -> Iterator[None]:
     finally:
         sys.modules['__main__'] = main
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_the_tracker() -> None:
+    """Starts multiprocessing's tracker of semaphores, which warns of them when this is killed."""
+    given = os.environ.get('PYTHONWARNINGS')
+    os.environ['PYTHONWARNINGS'] = 'ignore:resource_tracker'
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ['PYTHONWARNINGS']
+        if given is not None:
+            os.environ['PYTHONWARNINGS'] = given
 
 
 def _can_be_sent(value: Any) -> bool:

@@ -167,6 +167,7 @@ def test_no_process_outlives_the_one_that_started_it(number, end, code, tmp_path
         _, err = driver.communicate(timeout=30)
     assert driver.returncode == code
     assert 'small_envs' not in err and 'Process Worker' not in err  # of no copy
+    assert (err == '') == ('undefined' not in end)
     deadline = time.monotonic() + 5
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline, 'a copy is left'

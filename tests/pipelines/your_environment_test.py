@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -158,3 +159,23 @@ def test_a_comparison_finds_it_from_its_directory(trained, directory, capsys):
     assert error.endswith('did you mean length?\n')
     reported = [f'--run_dirs={trained}', f'--root_dir={directory / "report"}']
     assert compare.main(['compare', *reported]) == 0
+
+
+@pytest.mark.slow
+def test_a_copy_that_dies_in_its_process_ends_the_run_with_one_line(tmp_path, capsys):
+    """'auto' has chosen processes, because resets are slow."""
+    dies = DDQN | {
+        'train_ddqn.env_name': "'tests.envs.small_envs:Counter'",
+        'task.env_kwargs': "{'length': 150, 'reset_seconds': 0.03, 'fault': 'be killed', "
+        "'fault_at': 101}",
+        'task.max_episode_steps': 200,
+        'task.wrappers': '[]',
+    }
+    assert train_ddqn.main(['driver', *flags(tmp_path, dies)]) == 2
+    out, error = capsys.readouterr()
+    assert '4 environments in processes: a step takes' in out
+    assert error.startswith("error: environment 'tests.envs.small_envs:Counter': the process of co")
+    assert 'was killed by SIGKILL' in error and error.count('\n') == 1
+    assert read_json(tmp_path, 'checkpoints/identity.json')['vectorization'] == 'async'
+    children = psutil.Process().children(recursive=True)
+    assert not [child for child in children if 'spawn_main' in ' '.join(child.cmdline())]
