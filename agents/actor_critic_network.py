@@ -15,7 +15,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from agents import action_distribution, errors, masks, torsos
+from agents import action_distribution, auto_torso, errors, masks, torsos
 from agents.action_distribution import Categorical, Distribution
 from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
@@ -120,7 +120,7 @@ def make_actor_critic_network(
     value_head: bool,
     *,
     policy: str = 'auto',
-    torso: TorsoFactory = torsos.mlp_torso,
+    torso: TorsoFactory = auto_torso.auto_torso,
     policy_units: Sequence[int] = (),
     value_units: Sequence[int] = (),
     initial_policy_scale: float = 1.0,
