@@ -42,7 +42,7 @@ def test_an_environment_that_draws_nothing_need_not_know_render_mode():
     [
         (
             recipe(fault='raise', fault_at='init'),
-            f"environment '{NAME}' cannot be made: ValueError: no fuel (small_envs.py, line ",
+            f"environment '{NAME}' cannot be made: ValueError: no fuel",
         ),
         (recipe(fault='exit', fault_at='init'), 'SystemExit: 3'),
         (recipe(lenght=3), "unexpected keyword argument 'lenght'; did you mean length?"),
