@@ -26,8 +26,10 @@ from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
 from envs import faults, infos
+from envs.actions import Actions
 from envs.errors import EnvError
-from envs.observations import Misfit, Observations, Spec
+from envs.fitting import Misfit
+from envs.observations import Observations, Spec
 from envs.spaces import in_short
 
 _FIRST, _MID = np.int32(ts.StepType.FIRST), np.int32(ts.StepType.MID)
@@ -59,9 +61,9 @@ class GymnasiumEnv(_SeededReset):
     """`num_envs` copies of one Gymnasium environment, stepped together.
 
     Observations are one array, or a flat dict of arrays where the space is a `Dict` or a `Tuple`
-    (see `spaces`, which also says what becomes of each dtype). Action spaces: `Discrete` (actions
-    count from 0, whatever the space's `start`) and `Box` (float64 becomes float32). Rewards and
-    discounts are float32 [num_envs].
+    (see `spaces`; `observations` says what becomes of each dtype). Action spaces: `Discrete`
+    (actions count from 0, whatever the space's `start`) and `Box` (float64 becomes float32).
+    Rewards and discounts are float32 [num_envs].
 
     The border: what the environment or a wrapper gives is copied once, and what it is given is a
     copy too, so both sides may write into their arrays later. Actions outside their `Box` are
@@ -98,8 +100,7 @@ class GymnasiumEnv(_SeededReset):
         self._name, self._num_envs = name or made_from, vector_env.num_envs
         observation_space = vector_env.single_observation_space
         self._observations = Observations(observation_space, self._num_envs, self._name)
-        self._action_space = vector_env.single_action_space
-        self._action_spec = _action_spec(self._action_space, self._name)
+        self._actions = Actions(vector_env.single_action_space, self._name)
         self._reward_below = infos.reward_below(vector_env)
         self._done = np.zeros(self._num_envs, bool)
         self._raw_reward = np.zeros(self._num_envs, np.float32)
@@ -131,7 +132,7 @@ class GymnasiumEnv(_SeededReset):
         return self._observations.spec
 
     def action_spec(self) -> array_spec.BoundedArraySpec:
-        return self._action_spec
+        return self._actions.spec
 
     def try_out(self) -> None:
         """Resets the copies and steps them once: what is wrong at once is found before a run.
@@ -140,7 +141,7 @@ class GymnasiumEnv(_SeededReset):
           EnvError: a fault of the environment.
         """
         observation = self.reset(seed=0).observation
-        spec, shape = self._action_spec, (self._num_envs, *self._action_spec.shape)
+        spec, shape = self.action_spec(), (self._num_envs, *self.action_spec().shape)
         action = np.zeros(shape, spec.dtype)
         if spec.dtype.kind != 'f':
             action = action + spec.minimum
@@ -168,11 +169,15 @@ class GymnasiumEnv(_SeededReset):
         starts = self._done  # these copies ignore the action and start an episode
         self._moments.step(starts)
         try:
-            return self._time_step(starts, self._env.step(self._as_the_space_has_it(action)))
+            return self._time_step(starts, self._env.step(self._actions.copied(action)))
         except faults.RAISED as e:
             raise self._fault(e) from e
 
     def _time_step(self, starts: np.ndarray, result: tuple) -> ts.TimeStep:
+        if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], dict):
+            raise Misfit(
+                'step must return observation, reward, terminated, truncated, info (a dict)'
+            )
         observation, reward, terminated, truncated, info = result
         self._done = np.logical_or(terminated, truncated)
         goes_on = np.logical_not(terminated)
@@ -229,23 +234,6 @@ class GymnasiumEnv(_SeededReset):
             raise Misfit(f'{what} is {array[copy]}', copy)
         return array
 
-    def _as_the_space_has_it(self, action: np.ndarray) -> np.ndarray:
-        """A copy of actions for the environment, in its space's own numbers and dtype."""
-        space = self._action_space
-        if isinstance(space, gym.spaces.Discrete):
-            return action + space.start
-        given = np.array(action, space.dtype)
-        if isinstance(space, gym.spaces.Box):
-            clipped = np.minimum(np.maximum(given, space.low), space.high)
-            if np.count_nonzero(clipped != given):
-                faults.say_once(
-                    f"environment '{self._name}': actions outside {in_short(space)} are clipped to "
-                    'it before the environment gets them; training and an exported policy keep '
-                    'them as they were drawn'
-                )
-            return clipped
-        return given
-
     def _fault(self, error: BaseException) -> EnvError:
         """The error for what `reset` or `step` has raised."""
         where = self._moments.now(error.copy if isinstance(error, Misfit) else None)
@@ -263,22 +251,3 @@ class GymnasiumEnv(_SeededReset):
 
     def close(self) -> None:
         self._env.close()
-
-
-def _num_values(space: gym.spaces.Discrete) -> int:
-    n: Any = space.n  # a NumPy integer
-    return int(n)
-
-
-def _action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec:
-    if isinstance(space, gym.spaces.Discrete):
-        last = _num_values(space) - 1
-        return array_spec.BoundedArraySpec((), space.dtype, 0, last, name='action')
-    if isinstance(space, gym.spaces.Box):
-        dtype = np.dtype(np.float32) if np.issubdtype(space.dtype, np.floating) else space.dtype
-        with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
-            low, high = space.low.astype(dtype), space.high.astype(dtype)
-        return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='action')
-    raise EnvError(
-        f"environment '{env_name}' has the action space {space}: Discrete and Box are supported"
-    )

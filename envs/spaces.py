@@ -1,15 +1,11 @@
-"""Observation spaces: the arrays that an agent is given of them.
+"""Observation spaces, and the arrays that an observation of them is made of.
 
 A `Dict` or a `Tuple`, nested or not, becomes a flat dict of arrays, sorted by name:
 
     Dict(a=Dict(b=Box), c=Tuple(Discrete, Box))    a_b  c_0  c_1
     Tuple(Discrete, Box)                           observation_0  observation_1
 
-An array keeps its dtype where TensorFlow can carry it: bool, int8 to int64, uint8, uint16 and
-float32. float16 and float64 become float32, uint32 becomes int64, and so does uint64 unless its
-bounds are too large: then it becomes float32. A `MultiDiscrete` has a spec by the name
-'categories', of rank 1: each of its elements stands for a category, where any other array of
-numbers is a measurement.
+Environment processes import this module, so nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -23,14 +19,9 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
-from tf_agents.specs import array_spec
 
 from envs import errors
 
-_CARRIED = tuple(
-    np.dtype(name)
-    for name in ('bool', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'int64', 'float32')
-)
 _MAX_WORDS = 80  # characters of a value or a space in a message
 
 
@@ -41,7 +32,6 @@ class Part(NamedTuple):
     label: str  # in messages, such as "observation['image'][0]"
     path: tuple[Any, ...]  # keys from the top of the space to the array
     space: gym.Space  # Box, Discrete, MultiDiscrete or MultiBinary
-    spec: array_spec.ArraySpec
 
 
 def parts(space: gym.Space, env_name: str) -> list[Part]:
@@ -69,7 +59,7 @@ def _walk(space: Any, path: tuple[Any, ...], env_name: str) -> Iterator[Part]:
         for key, below in children(space):
             yield from _walk(below, (*path, key), env_name)
     elif isinstance(space, Box | Discrete | MultiDiscrete | MultiBinary):
-        yield Part(_name(path), label, path, space, _spec(space))
+        yield Part(_name(path), label, path, space)
     else:
         kind = f'{type(space).__module__}.{type(space).__qualname__}'
         raise errors.EnvError(
@@ -97,22 +87,6 @@ def _name(path: tuple[Any, ...]) -> str:
     if not name or name[0].isdigit():
         name = f'observation_{name}' if name else 'observation'
     return f'{name}_' if keyword.iskeyword(name) else name
-
-
-def _spec(space: Any) -> array_spec.ArraySpec:
-    low, high = (np.asarray(bound) for bound in bounds(space))
-    dtype = np.dtype(space.dtype)
-    if dtype not in _CARRIED:
-        whole = dtype.kind == 'u' and int(high.max(initial=0)) <= np.iinfo(np.int64).max
-        dtype = np.dtype(np.int64 if whole else np.float32)
-    if dtype.kind == 'b':  # has no bounds
-        return array_spec.ArraySpec(space.shape, dtype, name='observation')
-    with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
-        low, high = low.astype(dtype), high.astype(dtype)
-    if isinstance(space, MultiDiscrete):
-        low, high = low.ravel(), high.ravel()
-        return array_spec.BoundedArraySpec(low.shape, dtype, low, high, name='categories')
-    return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='observation')
 
 
 def bounds(space: Any) -> tuple[Any, Any]:
