@@ -2,9 +2,10 @@
 
 task           what a run plays: the value that makes every environment of the run
 gymnasium_env  a Gymnasium vector environment as a `PyEnvironment`: the border
-spaces  observations       what an agent is given of an observation, and what does not fit
-checked  faults            a single environment, held to its word; faults in one line
-infos          what wrappers tell by a step's info
+observations  actions      what passes it, each way     infos  what wrappers tell
+action_masks   which actions are legal, in one form
+spaces  fitting            the parts of an observation space, and what fits them
+checked        a single environment, held to its word   faults  their one line
 registry       the ids that this project adds, and the look-up of any environment by its name
 modules  literals  wrapping
                what users name by its module; arguments as JSON; wrappers by name

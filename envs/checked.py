@@ -2,6 +2,8 @@
 
 A vector environment writes what its copies give into one array, in which a wrong shape or dtype,
 or a buffer that several copies share, can no longer be told.
+
+Environment processes import this module, so nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from envs import faults, observations, spaces
+from envs import faults, fitting, spaces
 from envs.errors import EnvError
 
 _NUMBERS = frozenset({float, int, np.float64, np.float32, np.int64})  # the usual types of rewards
@@ -48,9 +50,8 @@ def wrapper(env_name: str, num_envs: int) -> Callable[[gym.Env], Checked]:
 class Checked(gym.Wrapper):
     """Holds a single environment to Gymnasium's interface and to its spaces, and copies.
 
-    A vector environment writes observations into one array, in which a wrong shape or dtype and
-    a buffer that several copies share can no longer be told. Numbers that are not finite, and
-    values outside their space, are left to `Observations.check`, which sees all copies at once.
+    Numbers that are not finite, and values outside their space, are left to `Observations`, which
+    sees all copies at once.
 
     Raises:
       EnvError: in the constructor: the observation space is not supported. In `reset` and `step`:
@@ -61,7 +62,7 @@ class Checked(gym.Wrapper):
         """Wraps an environment; `copy` says which one it is, such as ', copy 2 of 4'."""
         super().__init__(env)
         spaces.parts(env.observation_space, env_name)
-        self._fit = observations.fitting(env.observation_space)
+        self._fit = fitting.checker(env.observation_space)
         self._who = f"environment '{env_name}'{copy}"
         self._episode = self._step = 0
 
@@ -78,7 +79,7 @@ class Checked(gym.Wrapper):
             raise self._old_interface('reset', result)
         try:
             return self._fit(result[0]), result[1]
-        except observations.Misfit as e:
+        except fitting.Misfit as e:
             raise self._error(str(e)) from None
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -92,7 +93,7 @@ class Checked(gym.Wrapper):
         observation, reward, terminated, truncated, info = result
         try:
             observation = self._fit(observation)
-        except observations.Misfit as e:
+        except fitting.Misfit as e:
             raise self._error(str(e)) from None
         if type(reward) not in _NUMBERS:
             reward = self._single('reward', reward, 'a number')

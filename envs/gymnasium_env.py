@@ -25,9 +25,12 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from envs import action_masks, faults, infos, spaces
+from envs import action_masks, faults, infos
+from envs.actions import Actions
 from envs.errors import EnvError
-from envs.observations import Misfit, Observations, Spec
+from envs.fitting import Misfit
+from envs.observations import Observations, Spec
+from envs.spaces import in_short
 
 _FIRST, _MID = np.int32(ts.StepType.FIRST), np.int32(ts.StepType.MID)
 
@@ -58,7 +61,7 @@ class GymnasiumEnv(_SeededReset):
     """`num_envs` copies of one Gymnasium environment, stepped together.
 
     Observations are one array, or a flat dict of arrays where the space is a `Dict` or a `Tuple`
-    (see `spaces`, which also says what becomes of each dtype). Action spaces: `Discrete`,
+    (see `spaces`; `observations` says what becomes of each dtype). Action spaces: `Discrete`,
     `MultiDiscrete`, `MultiBinary` and `Box` (float64 becomes float32); actions are the
     environment's own numbers, as the spec's bounds say. Rewards and discounts are float32
     [num_envs].
@@ -101,13 +104,13 @@ class GymnasiumEnv(_SeededReset):
         self._name, self._num_envs = name or made_from, vector_env.num_envs
         observation_space = vector_env.single_observation_space
         self._observations = Observations(observation_space, self._num_envs, self._name)
-        self._action_space = vector_env.single_action_space
-        self._action_spec = spaces.action_spec(self._action_space, self._name)
+        action_space = vector_env.single_action_space
+        self._actions = Actions(action_space, self._name)
         self._spec, self._masks = self._observations.spec, None
         in_observation = isinstance(self._spec, dict) and action_masks.KEY in self._spec
         self._mask_in_info = not in_observation and action_masks.in_info(vector_env)
         if in_observation or self._mask_in_info:
-            self._masks = action_masks.ActionMasks(self._num_envs, self._action_space, self._name)
+            self._masks = action_masks.ActionMasks(self._num_envs, action_space, self._name)
             parts = self._spec if isinstance(self._spec, dict) else {'observation': self._spec}
             self._spec = dict(sorted({**parts, action_masks.KEY: self._masks.spec}.items()))
         self._reward_below = infos.reward_below(vector_env)
@@ -141,7 +144,7 @@ class GymnasiumEnv(_SeededReset):
         return self._spec
 
     def action_spec(self) -> array_spec.BoundedArraySpec:
-        return self._action_spec
+        return self._actions.spec
 
     def try_out(self) -> None:
         """Resets the copies and steps them once: what is wrong at once is found before a run.
@@ -150,7 +153,7 @@ class GymnasiumEnv(_SeededReset):
           EnvError: a fault of the environment.
         """
         observation = self.reset(seed=0).observation
-        spec, shape = self._action_spec, (self._num_envs, *self._action_spec.shape)
+        spec, shape = self.action_spec(), (self._num_envs, *self.action_spec().shape)
         action = np.zeros(shape, spec.dtype)
         if spec.dtype.kind != 'f':
             action += spec.minimum
@@ -179,11 +182,15 @@ class GymnasiumEnv(_SeededReset):
         starts = self._done  # these copies ignore the action and start an episode
         self._moments.step(starts)
         try:
-            return self._time_step(starts, self._env.step(self._as_the_space_has_it(action)))
+            return self._time_step(starts, self._env.step(self._actions.copied(action)))
         except faults.RAISED as e:
             raise self._fault(e) from e
 
     def _time_step(self, starts: np.ndarray, result: tuple) -> ts.TimeStep:
+        if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], dict):
+            raise Misfit(
+                'step must return observation, reward, terminated, truncated, info (a dict)'
+            )
         observation, reward, terminated, truncated, info = result
         self._done = np.logical_or(terminated, truncated)
         goes_on = np.logical_not(terminated)
@@ -224,7 +231,7 @@ class GymnasiumEnv(_SeededReset):
         if note is not None:
             faults.say_once(f"environment '{self._name}': {note}, and is used as it is")
         if self._masks is None:
-            if action_masks.KEY in info and self._action_spec.dtype.kind in 'iu':
+            if action_masks.KEY in info and self.action_spec().dtype.kind in 'iu':
                 raise EnvError(
                     f"environment '{self._name}' gives info['{action_masks.KEY}'] in some states "
                     'and gave none in its first: give it from reset, and from each step'
@@ -243,7 +250,7 @@ class GymnasiumEnv(_SeededReset):
         try:
             array = np.array(given, np.float32)
         except (TypeError, ValueError):
-            raise Misfit(f'{what} is {spaces.in_short(given)}') from None
+            raise Misfit(f'{what} is {in_short(given)}') from None
         if array.shape != (self._num_envs,):
             raise Misfit(f'{what} has the shape {array.shape}, not {(self._num_envs,)}')
         finite = np.isfinite(array)
@@ -251,21 +258,6 @@ class GymnasiumEnv(_SeededReset):
             copy = int(np.argmin(finite))
             raise Misfit(f'{what} is {array[copy]}', copy)
         return array
-
-    def _as_the_space_has_it(self, action: np.ndarray) -> np.ndarray:
-        """A copy of actions for the environment, in its space's own numbers and dtype."""
-        space = self._action_space
-        given = np.array(action, space.dtype)
-        if isinstance(space, gym.spaces.Box):
-            clipped = np.minimum(np.maximum(given, space.low), space.high)
-            if np.count_nonzero(clipped != given):
-                faults.say_once(
-                    f"environment '{self._name}': actions outside {spaces.in_short(space)} are "
-                    'clipped to it before the environment gets them; training and an exported '
-                    'policy keep them as they were drawn'
-                )
-            return clipped
-        return given
 
     def _fault(self, error: BaseException) -> EnvError:
         """The error for what `reset` or `step` has raised."""

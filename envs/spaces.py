@@ -1,26 +1,20 @@
-"""Spaces: the arrays that an agent is given of observations, and what its actions are.
+"""Observation spaces, and the arrays that an observation of them is made of.
 
 A `Dict` or a `Tuple`, nested or not, becomes a flat dict of arrays, sorted by name:
 
     Dict(a=Dict(b=Box), c=Tuple(Discrete, Box))    a_b  c_0  c_1
     Tuple(Discrete, Box)                           observation_0  observation_1
 
-An array keeps its dtype where TensorFlow can carry it: bool, int8 to int64, uint8, uint16 and
-float32. float16 and float64 become float32, uint32 becomes int64, and so does uint64 unless its
-bounds are too large: then it becomes float32. A `MultiDiscrete` has a spec by the name
-'categories', of rank 1: each of its elements stands for a category, where any other array of
-numbers is a measurement.
+Environment processes import this module, so nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import keyword
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -28,29 +22,16 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 
 from envs import errors
 
-if TYPE_CHECKING:
-    from tf_agents.specs import array_spec
-
-_CARRIED = tuple(
-    np.dtype(name)
-    for name in ('bool', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'int64', 'float32')
-)
 _MAX_WORDS = 80  # characters of a value or a space in a message
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One array of an observation."""
 
     name: str  # in the flat dict
     label: str  # in messages, such as "observation['image'][0]"
     path: tuple[Any, ...]  # keys from the top of the space to the array
     space: gym.Space  # Box, Discrete, MultiDiscrete or MultiBinary
-
-    @functools.cached_property
-    def spec(self) -> array_spec.ArraySpec:
-        """What TF-Agents is told of it."""
-        return _spec(self.space)
 
 
 def parts(space: gym.Space, env_name: str) -> list[Part]:
@@ -108,24 +89,6 @@ def _name(path: tuple[Any, ...]) -> str:
     return f'{name}_' if keyword.iskeyword(name) else name
 
 
-def _spec(space: Any) -> array_spec.ArraySpec:
-    from tf_agents.specs import array_spec  # environment processes do without TensorFlow
-
-    low, high = (np.asarray(bound) for bound in bounds(space))
-    dtype = np.dtype(space.dtype)
-    if dtype not in _CARRIED:
-        whole = dtype.kind == 'u' and int(high.max(initial=0)) <= np.iinfo(np.int64).max
-        dtype = np.dtype(np.int64 if whole else np.float32)
-    if dtype.kind == 'b':  # has no bounds
-        return array_spec.ArraySpec(space.shape, dtype, name='observation')
-    with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
-        low, high = low.astype(dtype), high.astype(dtype)
-    if isinstance(space, MultiDiscrete):
-        low, high = low.ravel(), high.ravel()
-        return array_spec.BoundedArraySpec(low.shape, dtype, low, high, name='categories')
-    return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='observation')
-
-
 def bounds(space: Any) -> tuple[Any, Any]:
     """The smallest and the largest value of a space that is not Dict or Tuple, inclusive."""
     if isinstance(space, Box):
@@ -142,25 +105,3 @@ def in_short(value: object) -> str:
     """A value or a space for a message: one line, and not a long one."""
     text = ' '.join(repr(value).split()) if not isinstance(value, np.ndarray) else str(value)
     return textwrap.shorten(text, _MAX_WORDS, placeholder=' ...')
-
-
-def action_spec(space: gym.Space, env_name: str) -> array_spec.BoundedArraySpec:
-    """The spec of one environment's actions, in the environment's own numbers.
-
-    Raises:
-      EnvError: the space is not Discrete, MultiDiscrete, MultiBinary or Box.
-    """
-    from tf_agents.specs import array_spec
-
-    if not isinstance(space, Box | Discrete | MultiDiscrete | MultiBinary):
-        raise errors.EnvError(
-            f"environment '{env_name}' has the action space {space}: Discrete, MultiDiscrete, "
-            'MultiBinary and Box are supported'
-        )
-    low, high = (np.asarray(bound) for bound in bounds(space))
-    dtype = np.dtype(space.dtype)
-    if dtype.kind == 'f':
-        dtype = np.dtype(np.float32)
-    with np.errstate(over='ignore'):  # float64's bounds become float32 infinities
-        low, high = low.astype(dtype), high.astype(dtype)
-    return array_spec.BoundedArraySpec(space.shape, dtype, low, high, name='action')

@@ -1,7 +1,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
 
 from envs import errors, spaces
 
@@ -10,11 +10,6 @@ UNIT = Box(0.0, 1.0, (2,), np.float32)
 
 def names(space):
     return {part.name: part.label for part in spaces.parts(space, 'Some-v0')}
-
-
-def only_spec(space):
-    (part,) = spaces.parts(space, 'Some-v0')
-    return part.spec
 
 
 def test_the_names_of_nested_parts():
@@ -56,42 +51,6 @@ def test_two_parts_of_one_name_are_refused():
     message = str(refused.value)
     assert "environment 'Some-v0': " in message and "would both be called 'a_b'" in message
     assert "observation['a_b']" in message and "observation['a']['b']" in message
-
-
-@pytest.mark.parametrize(
-    ('given', 'carried'),
-    [(t, t) for t in ('bool', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'int64', 'float32')]
-    + [('float16', 'float32'), ('float64', 'float32'), ('uint32', 'int64'), ('uint64', 'int64')],
-)
-def test_dtypes_are_kept_where_tensorflow_can_carry_them(given, carried):
-    spec = only_spec(Box(0, 1, (2, 2), np.dtype(given).type))
-    assert spec.dtype == np.dtype(carried) and spec.shape == (2, 2)
-    if carried != 'bool':
-        np.testing.assert_array_equal([spec.minimum, spec.maximum], [[[0] * 2] * 2, [[1] * 2] * 2])
-
-
-def test_an_integer_too_large_for_int64_becomes_a_float():
-    assert only_spec(Box(0, 2**64 - 2049, (1,), np.uint64)).dtype == np.float32
-
-
-def test_discrete_spaces_say_what_they_count():
-    spec = only_spec(Discrete(6, start=-2, dtype=np.int16))
-    assert (spec.dtype, spec.shape) == (np.int16, ())
-    assert (spec.minimum, spec.maximum) == (-2, 3)
-    spec = only_spec(MultiBinary((2, 3)))
-    assert (spec.dtype, spec.shape) == (np.int8, (2, 3))
-    assert (spec.minimum, spec.maximum) == (0, 1)
-
-
-def test_categories_are_told_from_measurements_by_their_name():
-    spec = only_spec(MultiDiscrete([[3, 4], [5, 6]], start=[[0, 1], [2, 3]]))
-    assert spec.name == 'categories' and spec.shape == (4,)
-    np.testing.assert_array_equal(spec.minimum, [0, 1, 2, 3])
-    np.testing.assert_array_equal(spec.maximum, [2, 4, 6, 8])
-    others = (UNIT, Discrete(3), MultiBinary(3), Box(0, 9, (2,), np.int64))
-    named_like_them = spaces.parts(Dict(categories=Box(0, 9, (2,), np.int64)), 'Some-v0')
-    assert {only_spec(space).name for space in others} == {'observation'}
-    assert named_like_them[0].spec.name == 'observation'
 
 
 class Knots(gym.Space):

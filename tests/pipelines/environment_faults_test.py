@@ -66,7 +66,7 @@ class _OldReset(Scripted):
             'the shape (4,), its space Box(-1.0, 1.0, (3,)',
         ),
         (Scripted, {'space': gym.spaces.Text(3)}, 'the observation has the space Text'),
-        (_CannotBeMade, {}, 'cannot be made: RuntimeError: boom; its traceback is in '),
+        (_CannotBeMade, {}, 'cannot be made: RuntimeError: boom (environment_faults_test.py'),
     ],
 )
 def test_what_is_wrong_at_once_is_told_before_anything_is_written(
@@ -120,14 +120,13 @@ def test_a_fault_in_mid_run_keeps_the_newest_checkpoint_and_is_resumed_from(tmp_
 
 SPACES = {
     'MultiBinary': (MultiBinary(6), lambda t: np.eye(6, dtype=np.int8)[t]),
-    'int8': (Box(-9, 9, (3,), np.int8), lambda t: np.full(3, t, np.int8)),
     'uint16': (Box(0, 999, (3,), np.uint16), lambda t: np.full(3, t, np.uint16)),
     'int16 states': (Discrete(6, dtype=np.int16), np.int16),
     'a grid of bool': (Box(0, 1, (4, 4), bool), lambda t: np.arange(16).reshape(4, 4) == t),
 }
 
 
-@pytest.mark.parametrize('name', ['MultiBinary', 'uint16', 'int16 states', 'a grid of bool'])
+@pytest.mark.parametrize('name', SPACES)
 def test_observations_of_every_dtype_are_learned_from(tmp_path, name):
     space, observe = SPACES[name]
     gin_config.parse(
@@ -159,9 +158,8 @@ def test_observations_of_every_dtype_are_learned_from(tmp_path, name):
     assert any(not np.array_equal(a, b) for a, b in zip(first, changed))
 
 
-@pytest.mark.parametrize('name', ['int8', 'int16 states'])
-def test_reinforce_learns_from_them_too(name):
-    space, observe = SPACES[name]
+def test_reinforce_learns_from_them_too():
+    space, observe = SPACES['int16 states']
     gin_config.parse(None, ['mlp_torso.units = (8,)'])
     with registered(Scripted, space=space, observe=observe) as env_name:
         parts = assembly.assemble_reinforce(
