@@ -67,7 +67,9 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
 
     from pipelines import assembly
     from pipelines.experience import replay
-    from pipelines.runs import video
+    from pipelines.runs import checkpoints, video
+    from pipelines.runs.beginning import Beginning
+    from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
@@ -77,16 +79,22 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
+    callbacks = Callbacks.configured(settings.name(), settings.callbacks, parts.training)
+    beginning = Beginning.configured(settings, parts.training, parts.replay)
+    if not checkpoints.all_in(pathlib.Path(root_dir).expanduser() / 'checkpoints'):
+        beginning.check()
     if check_only:
         print(cli.CHECKED)
         return
     schedule = settings.schedule()
     may_change = [*settings.changeable(), *replay.MAY_CHANGE]
     with RunDir(root_dir) as run:
-        if not run.claim(Claim(seed, schedule, may_change, parts.resolved)):
+        if not run.claim(
+            Claim(seed, schedule, may_change, {**parts.resolved, **callbacks.identity})
+        ):
             return
         with parts.replay:
-            session = Session(run, seed, schedule, parts.training)
+            session = Session(run, seed, schedule, parts.training, callbacks, beginning)
             session.start()
             for note in parts.notes:
                 print(note)
@@ -98,12 +106,14 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
                     turns = parts.collect_and_train.run(
                         vector_steps,
                         session.next_event_env_steps,
-                        end_after_episodes=session.episodes_left,
+                        end_after_episodes=session.extent.episodes_left,
                         pause_after_episodes=session.episodes_to_next_event,
                     )
                     session.record(turns)
             if session.is_complete:
-                ratio = parts.collect_and_train.train_steps_per_env_step
+                ratio = 0.0
+                if int(parts.agent.train_step_counter) or not session.extent.stopped:
+                    ratio = parts.collect_and_train.train_steps_per_env_step
                 session.finish(
                     {
                         'train_steps_per_env_step': ratio,

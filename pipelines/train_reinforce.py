@@ -16,6 +16,7 @@ Run the same command again to resume a run that was stopped. The most useful bin
 
 from __future__ import annotations
 
+import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -62,7 +63,9 @@ def train(
 
     from pipelines import assembly
     from pipelines.loops.episode_losses import Turn
-    from pipelines.runs import video
+    from pipelines.runs import checkpoints, video
+    from pipelines.runs.beginning import Beginning
+    from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
@@ -71,15 +74,19 @@ def train(
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
+    callbacks = Callbacks.configured(settings.name(), settings.callbacks, parts.training)
+    beginning = Beginning.configured(settings, parts.training)
+    if not checkpoints.all_in(pathlib.Path(root_dir).expanduser() / 'checkpoints'):
+        beginning.check()
     if check_only:
         print(cli.CHECKED)
         return
     schedule, training = settings.schedule(), parts.training
     with RunDir(root_dir) as run:
-        if not run.claim(Claim(seed, schedule, settings.changeable())):
+        if not run.claim(Claim(seed, schedule, settings.changeable(), callbacks.identity)):
             return
         with parts.queue:
-            session = Session(run, seed, schedule, training)
+            session = Session(run, seed, schedule, training, callbacks, beginning)
             session.start()
             # A resumed run must not draw the numbers of its beginning again.
             tf.random.set_seed(session.derived_seed('explore'))
@@ -92,7 +99,7 @@ def train(
             if session.is_complete:
                 train_steps = int(training.agent.train_step_counter)
                 episodes = training.statistics.num_episodes
-                session.finish({'train_steps_per_episode': train_steps / episodes})
+                session.finish({'train_steps_per_episode': train_steps / max(1, episodes)})
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ _WHOLE_RUNS = (
     'train_ddqn_switches_test',
     'space_invaders_test',
     'train_ddqn_test',
+    'beginnings_test',
     'compare_test',
     'train_reinforce_test',
     'learning_test',
@@ -28,6 +29,8 @@ _TRAINED = {
     'run_dir',
     'policy_dir',
     'exported',
+    'old',
+    'runs',
 }
 
 

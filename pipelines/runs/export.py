@@ -37,6 +37,7 @@ from tf_agents.trajectories import time_step as ts
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files
 from pipelines.errors import UserError
+from pipelines.runs import weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
@@ -100,7 +101,8 @@ def _save(policy: Any, directory: pathlib.Path, card: dict, observations: np.nda
     stochastic = getattr(policy, 'stochastic', False)
     np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **example, **live)
     described = specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
-    files.write_json(directory / 'policy_card.json', card | described | {'versions': _versions()})
+    described |= {'weights': weights.described(policy), 'versions': _versions()}
+    files.write_json(directory / 'policy_card.json', card | described)
 
 
 def _example(policy: Any, observations: np.ndarray) -> dict[str, np.ndarray]:
