@@ -17,6 +17,7 @@ time limit is out of sight, not worthless (Pardo et al. 2018, https://arxiv.org/
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import gymnasium as gym
@@ -275,4 +276,5 @@ class GymnasiumEnv(_SeededReset):
             raise faults.raised(e, f"environment '{self._name}', in `render`") from e
 
     def close(self) -> None:
-        self._env.close()
+        with contextlib.suppress(Exception):  # a copy that fails to close costs nothing any more
+            self._env.close()

@@ -171,12 +171,15 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
         except (EOFError, OSError) as e:
             if e is self._told:
                 raise
-            raise EnvError(f"environment '{self._name}': {self._how_it_ended()}") from e
+            how = self._how_one_ended() or f'its processes cannot be started or reached: {e}'
+            raise EnvError(f"environment '{self._name}': {how}") from e
 
-    def _how_it_ended(self) -> str:
-        sentinels = [process.sentinel for process in self.processes]
-        ended = connection.wait(sentinels, _DYING_SECONDS)
-        for i, process in enumerate(self.processes):
+    def _how_one_ended(self) -> str | None:
+        """The end of the first copy whose process is over; None if all run, or none has begun."""
+        begun = [process for process in getattr(self, 'processes', []) if process.pid is not None]
+        sentinels = [process.sentinel for process in begun]
+        ended = connection.wait(sentinels, _DYING_SECONDS) if begun else []
+        for i, process in enumerate(begun):
             if process.sentinel in ended:
                 process.join(_DYING_SECONDS)
                 code = process.exitcode or 0
@@ -185,7 +188,7 @@ class ProcessVectorEnv(gym.vector.AsyncVectorEnv):
                     return f'{which} ended with exit code {code}'
                 full = ' (is the memory full?)' if code == -signal.SIGKILL else ''
                 return f'{which} was killed by {signal.Signals(-code).name}{full}'
-        return 'the process of a copy cannot be reached'
+        return None
 
 
 @contextlib.contextmanager

@@ -44,14 +44,20 @@ def wrap(
     _check_they_change_rewards_alone(vector_env, training_wrappers)
     vector_env = infos.RewardBelow(vector_env)
     for each in training_wrappers:
-        try:
-            vector_env = each(vector_env)
-        except (TypeError, ValueError):  # most likely about a value of gin's
-            raise
-        except faults.RAISED as e:
-            name = getattr(each, '__name__', repr(each))
-            raise faults.raised(e, f"training wrapper '{name}'") from e
+        vector_env = _wrapped(each, vector_env)
     return vector_env
+
+
+def _wrapped(wrapper: TrainingWrapper, env: gym.vector.VectorEnv) -> gym.vector.VectorEnv:
+    name = getattr(wrapper, '__name__', repr(wrapper))
+    try:
+        return wrapper(env)
+    except (AssertionError, gym.error.Error) as e:  # those of single environments
+        raise EnvError(f'{_BINDING}: {name} does not wrap vector environments: {e}') from e
+    except (TypeError, ValueError):  # most likely about a value of gin's
+        raise
+    except faults.RAISED as e:
+        raise faults.raised(e, f"training wrapper '{name}'") from e
 
 
 class _Seen(NamedTuple):
@@ -86,11 +92,7 @@ def _check_they_change_rewards_alone(
     watches = [outer]
     for each in training_wrappers:
         before = outer
-        try:
-            outer = each(outer)
-        except (AssertionError, gym.error.Error) as e:  # those of single environments
-            name = getattr(each, '__name__', str(each))
-            raise EnvError(f'{_BINDING}: {name} does not wrap vector environments: {e}') from e
+        outer = _wrapped(each, outer)
         wrapping.refuse_running_statistics(outer, _BINDING)
         if outer.single_observation_space != before.single_observation_space:
             raise _changes(outer, 'the observation space')

@@ -81,10 +81,9 @@ def choose(recipe: Recipe, num_envs: int) -> Choice:
     env = recipe.make()
     try:
         timing = measure(env)
+        env.close()
     except (Exception, SystemExit):
         return Choice('sync')
-    finally:
-        env.close()
     slow = timing.step > SLOW_STEP_SECONDS or timing.reset > SLOW_RESET_SECONDS
     slow = slow and _can_be_sent(recipe)
     mode = 'async' if slow else 'sync'
@@ -164,11 +163,9 @@ def make(recipe: Recipe, num_envs: int, mode: str) -> gym.vector.VectorEnv:
                 f"environment '{recipe.name}' exists as a vector environment alone: wrappers and "
                 "pictures need single ones; use task.vectorization = 'native' without wrappers"
             )
-        number_of = ('', *(f', copy {i + 1} of {num_envs}' for i in range(num_envs)))
-        copies = [
-            functools.partial(_checked_copy, recipe, words)
-            for words in (number_of[:1] if num_envs == 1 else number_of[1:])
-        ]
+        names = [f', copy {i + 1} of {num_envs}' for i in range(num_envs)]
+        names = names if num_envs > 1 else ['']
+        copies = [functools.partial(_checked_copy, recipe, name) for name in names]
         if mode == 'async':
             return ProcessVectorEnv(recipe.name, copies)
         return gym.vector.SyncVectorEnv(copies)
@@ -176,8 +173,8 @@ def make(recipe: Recipe, num_envs: int, mode: str) -> gym.vector.VectorEnv:
         raise recipe.not_made(e) from e
 
 
-def _checked_copy(recipe: Recipe, words: str) -> gym.Env:
-    return checked.Checked(recipe.make(), recipe.name, words)
+def _checked_copy(recipe: Recipe, name: str) -> gym.Env:
+    return checked.Checked(recipe.make(), recipe.name, name)
 
 
 def _native(recipe: Recipe, num_envs: int) -> gym.vector.VectorEnv:

@@ -530,3 +530,11 @@ def test_what_render_raises_is_told():
     Scripted.last.render = boom
     with pytest.raises(errors.EnvError, match="'Some-v0', in `render`: it raised ValueError: boom"):
         env.render()
+
+
+def test_an_environment_that_fails_to_close_is_closed_all_the_same():
+    class Sticky(gym.vector.VectorWrapper):
+        def close(self, **kwargs):
+            raise RuntimeError('the window is gone')
+
+    GymnasiumEnv(Sticky(gym.make_vec('CartPole-v1', 2))).close()

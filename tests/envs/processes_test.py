@@ -124,6 +124,15 @@ def test_a_copy_that_cannot_be_made_leaves_no_process(fault, kind, message, capf
     assert capfd.readouterr().err == ''
 
 
+def test_processes_that_cannot_be_started_are_one_line(monkeypatch):
+    def no_more(self):
+        raise OSError(12, 'Cannot allocate memory')
+
+    monkeypatch.setattr('multiprocessing.context.SpawnProcess.start', no_more)
+    with pytest.raises(EnvError, match="'Small-v0': its processes cannot be started or reached: "):
+        copies_of()
+
+
 DRIVER = """
     import os, sys, time
     import numpy as np

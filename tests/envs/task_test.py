@@ -365,6 +365,22 @@ def test_what_is_wrong_with_a_constructor_is_the_environments_error():
             call(2)
 
 
+def test_a_fault_in_a_process_is_told_as_one_in_this_process():
+    told = []
+    for vectorization in ('sync', 'async'):
+        kwargs = {'fault': 'raise', 'fault_at': 3}
+        env = Task(COUNTER, env_kwargs=kwargs, vectorization=vectorization).training_envs(2)
+        env.reset(seed=0)
+        with pytest.raises(errors.EnvError) as raised:
+            for _ in range(3):
+                env.step(np.array([0, 0]))
+        told.append(str(raised.value).replace('copy 2', 'copy 1'))  # they fail at the same time
+        assert '_raise(ValueError' in raised.value.traceback
+        env.close()
+    where = f"environment '{COUNTER}', copy 1 of 2, episode 1, step 3"
+    assert told == [f'{where}: it raised ValueError: no fuel'] * 2
+
+
 def test_training_wrappers_change_training_alone():
     gin.parse_config("""
         load_environment.training_wrappers = [@NoisyReward]

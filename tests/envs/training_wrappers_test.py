@@ -5,8 +5,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs import training_wrappers
+from envs import atari, training_wrappers
 from envs.errors import EnvError
+from envs.gymnasium_env import GymnasiumEnv
 from envs.noisy_reward import NoisyReward
 from tests.envs import small_envs
 
@@ -66,6 +67,20 @@ class Failing(Plain):
         raise ZeroDivisionError('a bug')
 
 
+class Broken(Plain):
+    def __init__(self, env):
+        raise RuntimeError('boom')
+
+
+class Forgetful(Plain):
+    """Doubles rewards in place, and drops the info."""
+
+    def step(self, actions):
+        observations, reward, terminated, truncated, _ = self.env.step(actions)
+        reward *= 2
+        return observations, reward, terminated, truncated, {}
+
+
 def copies(env_class=small_envs.Counter):
     return gym.vector.SyncVectorEnv([env_class] * 3)
 
@@ -102,6 +117,31 @@ def test_a_wrapper_of_single_environments_is_refused():
     for wrapper in (gym.wrappers.FlattenObservation, gym.wrappers.ClipReward):
         with pytest.raises(EnvError, match=f'{wrapper.__name__} does not wrap vector environments'):
             training_wrappers.wrap(copies(), [wrapper])
+
+
+def test_a_wrapper_that_raises_is_named():
+    with pytest.raises(EnvError, match="training wrapper 'Broken': it raised RuntimeError: boom"):
+        training_wrappers.wrap(copies(), [Broken])
+
+
+def test_the_raw_reward_is_the_one_below_the_wrappers():
+    env = GymnasiumEnv(training_wrappers.wrap(copies(), [Plain, Forgetful]))
+    env.reset(seed=0)
+    assert (env.step(np.array([0, 1, 1])).reward == [2.0, 6.0, 6.0]).all()  # (action * 2 + 1) * 2
+    assert (env.raw_reward == [0.0, 1.0, 1.0]).all()
+
+
+@pytest.mark.parametrize('clip', [True, False])
+def test_a_games_raw_reward_is_known_below_the_wrappers(clip):
+    game = atari.make('space_invaders', 1, atari.options(clip_reward=clip))
+    env = GymnasiumEnv(training_wrappers.wrap(game, [Forgetful]))
+    env.reset(seed=0)
+    pairs = set()
+    for _ in range(300):
+        step = env.step(np.array([1]))  # fires
+        pairs.add((float(step.reward[0]), float(env.raw_reward[0])))
+    assert max(pairs)[1] >= 5
+    assert all(given == 2 * (min(raw, 1) if clip else raw) for given, raw in pairs)
 
 
 def test_rewards_may_change_and_a_seeded_reset_forgets_that_they_were_watched():
