@@ -17,7 +17,7 @@ class Catch(gym.Env):
 
     Observation: uint8 [10, 10, 2], 255 where the ball is (channel 0) and the paddle (channel 1).
     A ball appears in the top row when the one before has reached the bottom row, and pays 1 if it
-    lands on the paddle. An episode has `NUM_BALLS` balls. A ball falls for nine steps, and the
+    lands on the paddle. An episode is cut after `NUM_BALLS` balls. A ball falls for nine steps, and the
     paddle, wherever it is, reaches every column in nine: the best return is `NUM_BALLS`. Standing
     still pays a tenth of that.
     """
@@ -42,10 +42,8 @@ class Catch(gym.Env):
             return self._picture(), 0.0, False, False, {}
         reward = float(self._column == self._paddle)
         self._landed += 1
-        over = self._landed == NUM_BALLS
-        if not over:
-            self._drop()
-        return self._picture(), reward, over, False, {}
+        self._drop()
+        return self._picture(), reward, False, self._landed == NUM_BALLS, {}
 
     def _drop(self):
         self._row, self._column = 0, int(self.np_random.integers(SIZE))
