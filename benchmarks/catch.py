@@ -17,9 +17,9 @@ class Catch(gym.Env):
 
     Observation: uint8 [10, 10, 2], 255 where the ball is (channel 0) and the paddle (channel 1).
     A ball appears in the top row when the one before has reached the bottom row, and pays 1 if it
-    lands on the paddle. An episode is cut after `NUM_BALLS` balls. A ball falls for nine steps, and the
-    paddle, wherever it is, reaches every column in nine: the best return is `NUM_BALLS`. Standing
-    still pays a tenth of that.
+    lands on the paddle. An episode is cut after `NUM_BALLS` balls. A ball falls for nine steps, and
+    the paddle, wherever it is, reaches every column in nine: the best return is `NUM_BALLS`.
+    Standing still pays a tenth of that.
     """
 
     observation_space = gym.spaces.Box(0, 255, (SIZE, SIZE, 2), np.uint8)
