@@ -44,7 +44,7 @@ from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files
 from pipelines.errors import UserError
-from pipelines.runs import act
+from pipelines.runs import act, weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
@@ -111,7 +111,8 @@ def _save(policy: Any, directory: pathlib.Path, card: dict, observations: Any) -
     outputs = {f'live_{name}': value for name, value in live.items()}
     np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **inputs, **outputs)
     described = specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
-    files.write_json(directory / 'policy_card.json', card | described | {'versions': _versions()})
+    described |= {'weights': weights.described(policy), 'versions': _versions()}
+    files.write_json(directory / 'policy_card.json', card | described)
 
 
 def specs(time_step_spec: ts.TimeStep, action_spec: Any, state_spec: Any = ()) -> dict:
