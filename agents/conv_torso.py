@@ -30,7 +30,7 @@ _SMALLEST = 3  # pixels
 
 def is_picture(spec: Any) -> bool:
     """Whether `spec` is of a picture, not of numbers in some other array."""
-    if not isinstance(spec, tf.TensorSpec) or spec.name == 'categories':
+    if not isinstance(spec, tf.TensorSpec) or spec.name == encodings.CATEGORIES:
         return False
     if spec.shape.rank == 2:  # grey; a small table of numbers is more likely not one
         return spec.dtype == tf.uint8 and min(spec.shape) >= 4 * _SMALLEST

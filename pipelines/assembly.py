@@ -32,6 +32,7 @@ from pipelines.loops.learner import Learner
 from pipelines.loops.rollout import EpisodeStatistics
 from pipelines.loops.turns import CollectAndTrain, TrainRatio
 from pipelines.protocols import StepListener
+from pipelines.runs import act
 from pipelines.runs.training import Training
 from pipelines.settings import DdqnSettings, ReinforceSettings
 from pipelines.suitability import check_replay, check_task, when_training_begins
@@ -90,6 +91,7 @@ def assemble_ddqn(
             acts_on_a_copy=settings.overlap,
             optimizer=optimizer or settings.optimizer,
         )
+    act.check_names(agent.time_step_spec.observation, best_policy.policy_state_spec)
     replay = _make_replay(settings, agent, env_steps, ratio, replay_dir)
     statistics = EpisodeStatistics(settings.num_envs)
     collector = Collector(envs, agent.collect_policy, replay, listener or statistics, env_steps)
@@ -253,6 +255,7 @@ def _make_policy_gradient_agent(
 ) -> tuple[reinforce.PolicyGradientAgent, dict[str, policies.ActorPolicy]]:
     """Returns the agent, and the policies to export, which hold its best weights."""
     time_step_spec = tensor_spec.from_spec(envs.time_step_spec())
+    act.check_names(time_step_spec.observation, ())
     action_spec = tensor_spec.from_spec(envs.action_spec())
     network, distribution = actor_critic_network.make_actor_critic_network(
         masks.seen_spec(time_step_spec.observation, action_spec),

@@ -138,6 +138,10 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
         '--gin_bindings="train_ddqn.optimizer = @centred_rmsprop"': _SHORT_DDQN,
     },
     {
+        'python -m pipelines.train_ddqn --root_dir=runs/catch '
+        '--gin_file=benchmarks/catch.gin': _CHECK
+    },
+    {
         'python -m pipelines.train_ddqn --root_dir=runs/taxi --gin_file=configs/ddqn_taxi.gin': (
             _CHECK
         ),
