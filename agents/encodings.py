@@ -21,6 +21,7 @@ from agents import errors
 CATEGORIES = 'categories'  # the name of a spec whose integers each stand for something
 MAX_ONE_HOT, EMBEDDING_UNITS = 1_000, 64
 _MAX_EMBEDDED = 1_000_000  # values of one integer: a table of 256 MB
+_INFINITE = 1e30  # TF-Agents replaces an infinite bound by the largest float32
 _MAX_SCALED = 2**16  # integers with bounds further apart stay as they are
 
 
@@ -37,7 +38,8 @@ def bounds(spec: tf.TensorSpec) -> tuple[np.ndarray, np.ndarray] | None:
     if low is None or high is None:
         return None
     low, high = (np.broadcast_to(bound, spec.shape).astype(np.float64) for bound in (low, high))
-    return (low, high) if np.isfinite(low).all() and np.isfinite(high).all() else None
+    known = (np.abs([low, high]) < _INFINITE).all()
+    return (low, high) if known else None
 
 
 def scaling(spec: tf.TensorSpec, floats: bool = False) -> tuple[Any, Any]:
@@ -54,9 +56,8 @@ def scaling(spec: tf.TensorSpec, floats: bool = False) -> tuple[Any, Any]:
     if low.size and low.min() == low.max() and high.min() == high.max():  # a number for all
         low, high = low.flat[0], high.flat[0]
     span = high - low
-    if np.max(span, initial=0) > _MAX_SCALED:
-        return 0.0, 1.0
-    return low, np.where(span == 0, 1.0, span)
+    near = span <= _MAX_SCALED
+    return np.where(near, low, 0.0), np.where(near & (span > 0), span, 1.0)
 
 
 class Encode(tf.keras.layers.Layer):

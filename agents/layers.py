@@ -29,11 +29,15 @@ def made_by(
 
 
 def features(torso: tf.keras.layers.Layer, observation: Any, training: bool) -> tf.Tensor:
-    """[B, F]: what a torso gives; a ConfigError if that has another form."""
-    given = apply(torso, observation, training)
+    """[B, F]: what a torso gives; raises what `checked` raises."""
+    return checked(apply(torso, observation, training))
+
+
+def checked(given: Any, of: str = 'it') -> tf.Tensor:
+    """[B, F]: what a torso has given; a ConfigError, which begins with `of`, for another form."""
     if not tf.is_tensor(given) or given.shape.rank != 2:
         shape = f'[B, {", ".join(map(str, given.shape[1:]))}]' if tf.is_tensor(given) else given
-        raise errors.ConfigError(f'it gives {shape}, and must give features [B, F]')
+        raise errors.ConfigError(f'{of} gives {shape}, and must give features [B, F]')
     return given
 
 

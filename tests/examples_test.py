@@ -10,7 +10,8 @@ from tf_agents.specs import tensor_spec
 from examples import own_network, own_optimizer, own_torso
 from pipelines import train_ddqn, train_reinforce
 from tests.docs_markdown import ROOT
-from tests.pipelines.train_ddqn_test import SHORTER, arguments, summary
+from tests.pipelines import observations_test
+from tests.pipelines.train_ddqn_test import arguments, summary
 from tests.pipelines.whole_runs import RunsOfOneProof, is_proven, newest_state, stopped_after
 
 COPIED = [own_network, own_optimizer, own_torso]
@@ -46,7 +47,7 @@ def with_examples(base, root):
 
 
 def own_everything(root):
-    flags = arguments(root, **SHORTER, fuse_train_steps=True)
+    flags = arguments(root)
     flags = [f for f in flags if '.units=' not in f and 'stream_units' not in f]
     return [
         *flags,
@@ -65,10 +66,17 @@ def own_optimizer_of_reinforce(root):
     ]
 
 
+def own_torso_of_a_part(root):
+    chosen = {'dict_torso.torsos_of': "{'image': @codes_torso}", 'codes_torso.filters': 2}
+    short = observations_test.SHORT_DDQN | chosen
+    return observations_test.arguments(train_ddqn, 'parts', **short)(root)
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     programs = {
         'ddqn': (STOPPED, functools.partial(with_examples, own_everything)),
+        'torso': (train_ddqn, functools.partial(with_examples, own_torso_of_a_part)),
         'reinforce': (
             train_reinforce,
             functools.partial(with_examples, own_optimizer_of_reinforce),
@@ -82,7 +90,7 @@ def test_each_example_has_at_most_thirty_lines(module):
     assert len((ROOT / module.__file__).read_text().splitlines()) <= 30
 
 
-@pytest.mark.parametrize('name', ['ddqn', 'reinforce'])
+@pytest.mark.parametrize('name', ['ddqn', 'reinforce', 'torso'])
 def test_what_is_trained_with_the_examples_is_exported_and_proven(trained, name):
     assert is_proven(trained.policy(name))
 

@@ -23,6 +23,7 @@ def spec(shape, dtype, low, high, name='observation'):
         (spec([3], tf.int8, 0, 1), [0, 1, 1], [0.0, 1.0, 1.0]),  # MultiBinary
         (tf.TensorSpec([3], tf.bool), [False, True, True], [0.0, 1.0, 1.0]),
         (spec([2], tf.int64, -(2**62), 2**62), [5, -7], [5.0, -7.0]),  # bounds that say nothing
+        (spec([2], tf.int64, 0, [10, 2**40]), [5, 7], [0.5, 7.0]),
         (spec([2], tf.int32, 3, 3), [3, 3], [0.0, 0.0]),
         (spec([2], tf.float32, -2.0, 2.0), [1.5, -2.0], [1.5, -2.0]),
     ],
