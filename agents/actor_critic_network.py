@@ -15,7 +15,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from agents import action_distribution, auto_torso, errors, masks, torsos
+from agents import action_distribution, auto_torso, errors, layers, masks, torsos
 from agents.action_distribution import Categorical, Distribution
 from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
@@ -60,7 +60,7 @@ class ActorCriticNetwork(AnyDtypeNetwork):
           name: of the network.
         """
         super().__init__(input_tensor_spec=observation_spec, state_spec=(), name=name)
-        self._torso = settings.torso(observation_spec, 'float32')
+        self._torso = layers.made_by(settings.torso, observation_spec, 'float32')
         self._policy_hidden = tf.keras.Sequential(
             torsos.dense_stack(settings.policy_units, 'float32')
         )
@@ -86,6 +86,15 @@ class ActorCriticNetwork(AnyDtypeNetwork):
                 [*torsos.dense_stack(settings.value_units, 'float32'), value]
             )
 
+    def create_variables(self, input_tensor_spec: Any = None, **kwargs: Any) -> Any:
+        """Creates the variables; returns the specs of the outputs.
+
+        Raises:
+          ConfigError: the torso's layer does not take the observation, or gives no features.
+        """
+        with layers.blamed_on(self._settings.torso, self.input_tensor_spec):
+            return super().create_variables(input_tensor_spec, **kwargs)
+
     def call(
         self,
         observation: tf.Tensor,
@@ -95,7 +104,7 @@ class ActorCriticNetwork(AnyDtypeNetwork):
     ) -> tuple[dict[str, tf.Tensor], Any]:
         """Returns (outputs by name, network_state)."""
         del step_type
-        features = self._torso(observation, training=training)  # [B, F]
+        features = layers.features(self._torso, observation, training)  # [B, F]
         hidden = self._policy_hidden(features)
         if self._actions is not None:
             logits = self._actions.by_dimension(self._logits(hidden), masks.UNLIKELY)

@@ -3,7 +3,7 @@
 a picture         conv_torso
 any other array   mlp_torso
 a dict            conv_torso for each picture; mlp_torso for all other parts together;
-                  then everything side by side
+                  then everything side by side, and a dense layer over it
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gin
 import tensorflow as tf
 
 from agents import conv_torso as conv
-from agents import errors, torsos
+from agents import errors, layers, torsos
 from agents.torsos import TorsoFactory
 
 
@@ -40,7 +40,7 @@ def dict_torso(
     dtype_policy: str = 'float32',
     *,
     torsos_of: Mapping[str, TorsoFactory] | None = None,
-    units: Sequence[int] = (),
+    units: Sequence[int] = (128,),
 ) -> tf.keras.layers.Layer:
     """A torso for each part of an observation, and what they give side by side.
 
@@ -49,7 +49,8 @@ def dict_torso(
       dtype_policy: of the layers, see `torsos`.
       torsos_of: torsos for parts by name, such as {'image': @conv_torso}. Parts that are not
         named: `conv_torso` for each picture, and `mlp_torso` for all others together.
-      units: of dense ReLU layers over everything.
+      units: of dense ReLU layers over everything, if it comes from more than one torso: without
+        any, linear outputs could not make what one part says depend on another.
 
     Raises:
       ConfigError: a part that does not exist, or whose torso does not take it; a layer without
@@ -72,9 +73,14 @@ def dict_torso(
         if name not in chosen and conv.is_picture(spec):
             chosen[name] = conv.conv_torso
     rest = {name: spec for name, spec in observation_spec.items() if name not in chosen}
-    made = {name: chosen[name](observation_spec[name], dtype_policy) for name in sorted(chosen)}
+    made = {
+        name: layers.made_by(chosen[name], observation_spec[name], dtype_policy)
+        for name in sorted(chosen)
+    }
     joint = torsos.mlp_torso(rest, dtype_policy) if rest else None
-    return _SideBySide(made, joint, sorted(rest), torsos.dense_stack(units, dtype_policy))
+    several = len(made) + bool(rest) > 1
+    dense = torsos.dense_stack(units if several else (), dtype_policy)
+    return _SideBySide(made, joint, sorted(rest), dense)
 
 
 class _SideBySide(tf.keras.layers.Layer):
@@ -93,7 +99,10 @@ class _SideBySide(tf.keras.layers.Layer):
 
     def call(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """[B, F]."""
-        features = [torso(observation[name]) for name, torso in self._made.items()]
+        features = [
+            layers.checked(torso(observation[name]), f"the torso of '{name}'")
+            for name, torso in self._made.items()
+        ]
         if self._joint is not None:
             rest = {name: observation[name] for name in self._joint_parts}
             features.append(self._joint(rest))

@@ -4,8 +4,10 @@
     [height, width, channels]   channels last        [channels, height, width]
     [K, ...]                    stacked pictures with channels: K times as many channels
 
-Of the two ends of a picture [x, y, z] the smaller one is the channels; where they are equal, the
-first. Numbers count as (x - low) / (high - low) between their bounds, bytes as x / 255.
+Of a picture [x, y, z], two neighbours of the same size are height and width, as in [84, 84, 3],
+[3, 84, 84] and a board's [8, 8, 111]; otherwise the smaller end is the channels, the last one of
+two of the same size. Numbers count as (x - low) / (high - low) between their bounds, bytes as
+x / 255.
 """
 
 from __future__ import annotations
@@ -25,15 +27,15 @@ NATURE = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
 # Young and Tian 2019, "MinAtar" (https://arxiv.org/abs/1903.03176): one convolution, and a dense
 # layer of 128 units.
 SMALL, SMALL_UNITS = ((16, 3, 1),), (128,)
-_SMALLEST = 3  # pixels
+_SMALLEST, _SMALLEST_GREY = 3, 8  # pixels per side
 
 
 def is_picture(spec: Any) -> bool:
     """Whether `spec` is of a picture, not of numbers in some other array."""
-    if not isinstance(spec, tf.TensorSpec) or spec.name == 'categories':
+    if not isinstance(spec, tf.TensorSpec) or spec.name == encodings.CATEGORIES:
         return False
-    if spec.shape.rank == 2:  # grey; a small table of numbers is more likely not one
-        return spec.dtype == tf.uint8 and min(spec.shape) >= 4 * _SMALLEST
+    if spec.shape.rank == 2:  # grey; a small table, or numbers without bounds, are more likely not
+        return min(spec.shape) >= _SMALLEST_GREY and encodings.bounds(spec) is not None
     if spec.shape.rank not in (3, 4):
         return False
     return min(_layout(spec)[0]) >= _SMALLEST
@@ -54,10 +56,11 @@ def _layout(spec: tf.TensorSpec) -> tuple[list[int], list[int]]:
     shape = spec.shape.as_list()
     if len(shape) == 2:
         return shape, [0, 1, 2]
-    x, _, z = shape[-3:]
+    x, y, z = shape[-3:]
     first = len(shape) - 2  # the axis of x, behind the batch
     stack = list(range(1, first))
-    if z < x:
+    channels_last = z <= x if (x == y) == (y == z) else x == y
+    if channels_last:
         return shape[-3:-1], [0, first, first + 1, *stack, first + 2]
     return shape[-2:], [0, first + 1, first + 2, *stack, first]
 

@@ -26,7 +26,7 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import action_specs, errors, masks, policies
+from agents import action_specs, errors, masks, optimizers, policies
 from agents.action_specs import DiscreteActions
 from agents.frame_stack_network import FrameStackNetwork
 from agents.q_network import QNetwork
@@ -176,10 +176,7 @@ class QLearningAgent(tf_agent.TFAgent):
     def _initialize(self) -> None:
         self._copy_to_target()
         self.publish()
-        # A checkpoint read before the optimizer's variables exist would not reach them, and one
-        # written before then would lack them.
-        _ = self._optimizer.iterations
-        self._optimizer._create_all_weights(self._q_network.trainable_variables)
+        optimizers.create_variables(self._optimizer, self._q_network.trainable_variables)
 
     def publish(self) -> None:
         """Gives the collect policy the newest weights."""

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from agents import errors
+from agents import encodings, errors
 from agents.any_dtype import AnyDtypeNetwork
 from agents.q_network import QNetwork
 
@@ -40,13 +40,15 @@ def stacked_spec(frame_spec: Any, num_frames: int) -> Any:
 
 def _stacked_spec(frame_spec: tf.TensorSpec, num_frames: int) -> tf.TensorSpec:
     shape = [num_frames, *frame_spec.shape]
+    # Single integers are categories, and remain so in a stack.
+    name = encodings.CATEGORIES if encodings.is_categorical(frame_spec) else frame_spec.name
     if not tensor_spec.is_bounded(frame_spec):
-        return tf.TensorSpec(shape, frame_spec.dtype, frame_spec.name)
+        return tf.TensorSpec(shape, frame_spec.dtype, name)
     low, high = (
         np.broadcast_to(bound, frame_spec.shape)[np.newaxis].repeat(num_frames, axis=0)
         for bound in (frame_spec.minimum, frame_spec.maximum)
     )
-    return tensor_spec.BoundedTensorSpec(shape, frame_spec.dtype, low, high, frame_spec.name)
+    return tensor_spec.BoundedTensorSpec(shape, frame_spec.dtype, low, high, name)
 
 
 class FrameStackNetwork(AnyDtypeNetwork):

@@ -16,7 +16,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from agents import auto_torso, errors, noisy_dense, torsos
+from agents import auto_torso, errors, layers, noisy_dense, torsos
 from agents.action_specs import DiscreteActions
 from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
@@ -66,7 +66,7 @@ class QNetwork(AnyDtypeNetwork):
             )
         self.num_actions = self.actions.num_in_all
         self._settings = settings
-        self._torso = settings.torso(observation_spec, settings.dtype_policy)
+        self._torso = layers.made_by(settings.torso, observation_spec, settings.dtype_policy)
 
     @property
     def dtype_policy_name(self) -> str:
@@ -82,7 +82,22 @@ class QNetwork(AnyDtypeNetwork):
         """
         if dtype_policy is not None:
             kwargs['settings'] = dataclasses.replace(self._settings, dtype_policy=dtype_policy)
-        return super().copy(**kwargs)
+        copy = super().copy(**kwargs)
+        if copy._torso is self._torso:
+            raise errors.ConfigError(
+                f'{layers.name_of(self._settings.torso)} returns the same layer again: it must '
+                'make a new one at each call, for copies of the network with their own weights'
+            )
+        return copy
+
+    def create_variables(self, input_tensor_spec: Any = None, **kwargs: Any) -> Any:
+        """Creates the variables; returns the spec of the Q-values.
+
+        Raises:
+          ConfigError: the torso's layer does not take the observation, or gives no features.
+        """
+        with layers.blamed_on(self._settings.torso, self.input_tensor_spec):
+            return super().create_variables(input_tensor_spec, **kwargs)
 
     def copy_for_use(self, name: str) -> QNetwork:
         """A copy that computes the same, its weights kept in the dtype they are used in.
@@ -113,7 +128,7 @@ class QNetwork(AnyDtypeNetwork):
     ) -> tuple[dict[str, tf.Tensor], Any]:
         """Returns (`q_values` float32 [B, A] and what they are made of, network_state)."""
         del step_type
-        features = self._torso(observation, training=training)  # [B, F]
+        features = layers.features(self._torso, observation, training)  # [B, F]
         return self._head(features, training), network_state
 
     def _head(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
@@ -123,14 +138,14 @@ class QNetwork(AnyDtypeNetwork):
         """Layers from the features [B, F] to [B, num_outputs]."""
         settings = self._settings
         if settings.noisy:
-            layers = noisy_dense.noisy_stack(
+            stack = noisy_dense.noisy_stack(
                 settings.hidden_units, num_outputs, settings.dtype_policy
             )
         else:
             hidden = torsos.dense_stack(settings.hidden_units, settings.dtype_policy)
             output = torsos.linear(num_outputs, initializer=settings.output_initializer)
-            layers = [*hidden, output]
-        return tf.keras.Sequential(layers)
+            stack = [*hidden, output]
+        return tf.keras.Sequential(stack)
 
 
 class PlainQNetwork(QNetwork):

@@ -23,11 +23,13 @@ from agents import (
     ddqn,
     errors,
     frame_stack_network,
+    layers,
     masks,
     munchausen,
+    optimizers,
+    own_network,
     policies,
     q_network,
-    schedules,
 )
 
 
@@ -85,6 +87,8 @@ class Variant:
     distribution: str | None = None  # over returns: 'categorical' (C51); None: values alone
     backup: str = 'max'  # what a target is made of: 'max' or 'munchausen'
     noisy: bool = False  # noise on the weights after the torso explores
+    # Instead of the networks here, see `own_network`; whether it has streams is its own matter.
+    network: own_network.LayerMaker | None = None
 
     def check(self, n_step: int) -> None:
         """Raises a ConfigError for switches that are unknown or contradict each other.
@@ -98,6 +102,12 @@ class Variant:
             raise errors.ConfigError(
                 f'double = True does not go with {self._choice()}: {method.why_not_double}; '
                 'set double = False'
+            )
+        if self.network is not None and (self.noisy or self.distribution):
+            switch = 'noisy = True' if self.noisy else f'distribution = {self.distribution!r}'
+            raise errors.ConfigError(
+                f'{switch} does not go with network = {layers.name_of(self.network)}: it changes '
+                'the head of a network that is made here; take one of them out'
             )
         if method.max_n_step is not None and n_step > method.max_n_step:
             raise errors.ConfigError(
@@ -116,7 +126,7 @@ class Variant:
             'prioritised' if prioritised else '',
             'noisy' if self.noisy else '',
             self._method_for(action_spec).word,
-            'dueling' if self.dueling else '',
+            self._own_name or ('dueling' if self.dueling else ''),
             'ddqn' if self.double else 'dqn',
         )
         return '_'.join(filter(None, words))
@@ -124,6 +134,8 @@ class Variant:
     def notes(self, agent: ddqn.QLearningAgent) -> list[str]:
         """Lines that a run of this agent prints at its start."""
         lines = list(self._method().notes(agent.q_network))
+        if self.network is not None:
+            lines.append(f'the network is {layers.name_of(self.network)}, whatever dueling says')
         dtype_policy = agent.q_network.dtype_policy_name
         if dtype_policy != 'float32':
             lines.append(f'products in bfloat16 ({dtype_policy}); the export is float32')
@@ -137,7 +149,7 @@ class Variant:
         *,
         frame_stack: int | None = None,
         acts_on_a_copy: bool = False,
-        optimizer: tf.keras.optimizers.Optimizer | None = None,
+        optimizer: Any = None,
     ) -> tuple[ddqn.QLearningAgent, policies.GreedyQPolicy]:
         """The agent, and a policy whose own float32 weights are to keep the best ones.
 
@@ -147,7 +159,7 @@ class Variant:
           env_steps: int64 [], the environment steps so far; exploration follows it.
           frame_stack: how many observations the network sees at once; None for the last alone.
           acts_on_a_copy: see `QLearningAgent`.
-          optimizer: what gin configures as `adam` by default.
+          optimizer: see `optimizers.made`; by default what gin configures as `adam`.
 
         Raises:
           ConfigError: a value out of its range, or an environment that the agent cannot act in.
@@ -158,18 +170,23 @@ class Variant:
         frame_spec = observation_spec = masks.seen_spec(time_step_spec.observation, action_spec)
         if frame_stack is not None:
             observation_spec = frame_stack_network.stacked_spec(frame_spec, frame_stack)
-        network = q_network.make_q_network(
-            observation_spec,
-            action_spec,
-            method.network,
-            dueling=self.dueling,
-            noisy=self.noisy,
-        )
+        if self.network is not None:
+            network: q_network.QNetwork = own_network.make(
+                observation_spec, action_spec, self.network
+            )
+        else:
+            network = q_network.make_q_network(
+                observation_spec,
+                action_spec,
+                method.network,
+                dueling=self.dueling,
+                noisy=self.noisy,
+            )
         agent = method.agent(
             time_step_spec,
             action_spec,
             network,
-            optimizer or schedules.adam(),
+            optimizers.made(optimizer),
             env_steps,
             frame_stack=frame_stack,
             acts_on_a_copy=acts_on_a_copy,
@@ -182,6 +199,10 @@ class Variant:
         if frame_stack is not None:
             best = frame_stack_network.FrameStackNetwork(frame_spec, best)
         return agent, policies.GreedyQPolicy(time_step_spec, action_spec, best)
+
+    @property
+    def _own_name(self) -> str:
+        return '' if self.network is None else layers.name_of(self.network).removeprefix('@')
 
     def _method(self) -> Method:
         """The row of `METHODS`; a ConfigError where there is none."""

@@ -25,7 +25,7 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import errors, masks, policies
+from agents import errors, masks, optimizers, policies
 from agents.action_distribution import Distribution
 
 BASELINES = ('none', 'episode', 'batch', 'value')
@@ -188,8 +188,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         return self._network
 
     def _initialize(self) -> None:
-        _ = self._optimizer.iterations  # a checkpoint read before it exists would not reach it
-        self._optimizer._create_all_weights(self._network.trainable_variables)
+        optimizers.create_variables(self._optimizer, self._network.trainable_variables)
 
     def steps(self, episodes: trajectory.Trajectory) -> Steps:
         """The real steps of padded episodes [B, T, ...], and what their actions are credited."""

@@ -115,6 +115,8 @@ def mlp_torso(
     *,
     units: Sequence[int] = (256, 256),
     kernel_initializer: str = 'he_normal',
+    max_one_hot: int = encodings.MAX_ONE_HOT,
+    embedding_units: int = encodings.EMBEDDING_UNITS,
 ) -> tf.keras.layers.Layer:
     """Dense ReLU layers over the flattened observation.
 
@@ -124,24 +126,30 @@ def mlp_torso(
       dtype_policy: of the layers, see the module.
       units: the width of each layer; () for none.
       kernel_initializer: one of `INITIALIZERS`.
+      max_one_hot: an integer that is one of so many values, or fewer, becomes a one-hot vector, of
+        more values a learned one.
+      embedding_units: the length of a learned vector.
 
     Raises:
-      ConfigError: a layer without units, or an unknown initializer.
+      ConfigError: a layer without units, a count that is none, or an unknown initializer.
     """
     check_units('mlp_torso.units', units)
     check_initializer('mlp_torso.kernel_initializer', kernel_initializer)
+    errors.check_count('mlp_torso.max_one_hot', max_one_hot, least=0)
+    errors.check_count('mlp_torso.embedding_units', embedding_units)
+    options = max_one_hot, embedding_units
     layers = dense_stack(units, dtype_policy, kernel_initializer)
     if isinstance(observation_spec, Mapping):
-        return _JointMlp(observation_spec, layers)
-    return tf.keras.Sequential([encodings.Encode(observation_spec), *layers])
+        return _JointMlp(encodings.EncodeParts(observation_spec, *options), layers)
+    return tf.keras.Sequential([encodings.Encode(observation_spec, *options), *layers])
 
 
 class _JointMlp(tf.keras.layers.Layer):
     """Dense layers over all parts of an observation, joined: [B, F]."""
 
-    def __init__(self, specs: Mapping[str, tf.TensorSpec], layers: Sequence[tf.keras.layers.Layer]):
+    def __init__(self, encode: encodings.EncodeParts, layers: Sequence[tf.keras.layers.Layer]):
         super().__init__(autocast=False)
-        self._encode, self._dense = encodings.EncodeParts(specs), list(layers)
+        self._encode, self._dense = encode, list(layers)
 
     def call(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """[B, F]."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import actor_critic_network, masks, policies, reinforce, schedules
+from agents import actor_critic_network, masks, optimizers, policies, reinforce
 from agents.ddqn import QLearningAgent
 from agents.errors import ConfigError
 from agents.prioritisation import Prioritisation
@@ -32,6 +32,7 @@ from pipelines.loops.learner import Learner
 from pipelines.loops.rollout import EpisodeStatistics
 from pipelines.loops.turns import CollectAndTrain, TrainRatio
 from pipelines.protocols import StepListener
+from pipelines.runs import act
 from pipelines.runs.training import Training
 from pipelines.settings import DdqnSettings, ReinforceSettings
 from pipelines.suitability import check_replay, check_task, when_training_begins
@@ -68,7 +69,7 @@ def assemble_ddqn(
       seed: seed of the initial weights.
       replay_dir: directory of the replay's log; nothing is written before `replay` is entered.
       listener: receives every training step, instead of the episode statistics.
-      optimizer: replaces the `adam` that gin configures.
+      optimizer: replaces the one that the settings ask for.
       vectorization: how the run stepped its environments before; None for a new run.
 
     Raises:
@@ -88,8 +89,9 @@ def assemble_ddqn(
             env_steps,
             frame_stack=settings.frame_stack,
             acts_on_a_copy=settings.overlap,
-            optimizer=optimizer,
+            optimizer=optimizer or settings.optimizer,
         )
+    act.check_names(agent.time_step_spec.observation, best_policy.policy_state_spec)
     replay = _make_replay(settings, agent, env_steps, ratio, replay_dir)
     statistics = EpisodeStatistics(settings.num_envs)
     collector = Collector(envs, agent.collect_policy, replay, listener or statistics, env_steps)
@@ -159,6 +161,7 @@ def _variant(settings: DdqnSettings) -> Variant:
         distribution=settings.distribution,
         backup='munchausen' if settings.munchausen else settings.backup,
         noisy=settings.noisy,
+        network=settings.network,
     )
     with _naming(settings):
         variant.check(settings.n_step)
@@ -224,7 +227,7 @@ def assemble_reinforce(
     task, envs, notes = _make_envs(settings, vectorization)
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
     with _naming(settings):
-        agent, exports = _make_policy_gradient_agent(envs, settings.baseline, settings.gamma)
+        agent, exports = _make_policy_gradient_agent(envs, settings)
     queue = EpisodeQueue(agent.collect_data_spec, settings.num_envs)
     statistics = EpisodeStatistics(settings.num_envs)
     discrete = agent.action_spec.dtype.is_integer
@@ -248,22 +251,25 @@ def assemble_reinforce(
 
 
 def _make_policy_gradient_agent(
-    envs: GymnasiumEnv, baseline: str, gamma: float
+    envs: GymnasiumEnv, settings: ReinforceSettings
 ) -> tuple[reinforce.PolicyGradientAgent, dict[str, policies.ActorPolicy]]:
     """Returns the agent, and the policies to export, which hold its best weights."""
     time_step_spec = tensor_spec.from_spec(envs.time_step_spec())
+    act.check_names(time_step_spec.observation, ())
     action_spec = tensor_spec.from_spec(envs.action_spec())
     network, distribution = actor_critic_network.make_actor_critic_network(
-        masks.seen_spec(time_step_spec.observation, action_spec), action_spec, baseline == 'value'
+        masks.seen_spec(time_step_spec.observation, action_spec),
+        action_spec,
+        settings.baseline == 'value',
     )
     agent = reinforce.PolicyGradientAgent(
         time_step_spec,
         action_spec,
         network,
         distribution,
-        schedules.adam(),
-        baseline=baseline,
-        gamma=gamma,
+        optimizers.made(settings.optimizer),
+        baseline=settings.baseline,
+        gamma=settings.gamma,
     )
     agent.initialize()
     best = network.copy(name='BestActorNetwork')

@@ -46,6 +46,11 @@ COUNT = Range('a whole number, at least 1', lambda value: _is_whole(value) and v
 POSITIVE = Range('a positive number', lambda value: _is_number(value) and value > 0)
 SHARE = Range('a number between 0 and 1', lambda value: _is_number(value) and 0 <= value <= 1)
 SWITCH = Range('True or False', lambda value: isinstance(value, bool))
+MAKER = Range('a function that gin knows, such as @my_function', callable)
+OPTIMIZER = Range(
+    'a function that makes an optimizer, such as @my_optimizer',
+    lambda value: callable(value) or hasattr(value, 'apply_gradients'),
+)
 NAME = Range('a name in quotes', lambda value: isinstance(value, str))
 NAMES = Range(
     "a list of names in quotes, such as ['a', 'b']",
@@ -72,6 +77,8 @@ OptionalName = Annotated[str | None, or_none(NAME)]
 Names = Annotated[Sequence[str], NAMES]
 # 'module:Class' each, or with the arguments of its constructor: ('module:Class', {...}).
 Classes = Annotated[Sequence[Any], CLASSES]
+OptionalMaker = Annotated[Callable[..., Any] | None, or_none(MAKER)]
+OptionalOptimizer = Annotated[Any, or_none(OPTIMIZER)]
 
 
 def check(name: str, value: Any, limits: Range) -> None:

@@ -19,7 +19,9 @@ from pipelines.errors import (
     Name,
     Names,
     OptionalCount,
+    OptionalMaker,
     OptionalName,
+    OptionalOptimizer,
     Positive,
     Share,
     Switch,
@@ -75,6 +77,7 @@ class RunSchedule:
 class _Settings:
     """What the settings of both programs share."""
 
+    optimizer: OptionalOptimizer = None  # of your own, such as @my_optimizer; None: `adam`
     log_every_episode: Switch = may_change(False)  # print a line for each training episode
     x_axis: Name = may_change('env_steps')  # of curve.png and metrics.png: or 'episodes'
     warm_start: OptionalName = (
@@ -119,6 +122,7 @@ class DdqnSettings(_Settings):
     backup: Name = 'max'  # how targets are made: 'max' over actions, or 'munchausen'
     munchausen: Switch = False  # the same as backup = 'munchausen'
     noisy: Switch = False  # explore by noise on the weights; off in evaluations and exports
+    network: OptionalMaker = None  # a whole Q-network of your own, such as @my_network
     target: Name = 'hard'  # target network: 'none', 'soft' or 'hard' (see `QLearningAgent`)
     n_step: Count = 1  # rewards summed before bootstrapping
     gamma: Share = 0.99  # discount factor per step

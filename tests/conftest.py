@@ -21,6 +21,7 @@ _WHOLE_RUNS = (
     'tutorials_test',
     'evaluate_test',
     'export_test',
+    'examples_test',
 )
 _TRAINED = {
     'finished',

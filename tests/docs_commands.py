@@ -131,6 +131,17 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
     },
     {'python -m pipelines.train_ddqn --root_dir=runs/torso --gin_file=torso.gin': _SHORT_DDQN},
     {
+        'python -m pipelines.train_ddqn --root_dir=runs/own '
+        '--gin_bindings="import examples.own_network" '
+        '--gin_bindings="import examples.own_optimizer" '
+        '--gin_bindings="train_ddqn.network = @normalised_network" '
+        '--gin_bindings="train_ddqn.optimizer = @centred_rmsprop"': _SHORT_DDQN,
+    },
+    {
+        'python -m pipelines.train_ddqn --root_dir=runs/catch '
+        '--gin_file=benchmarks/catch.gin': _CHECK
+    },
+    {
         'python -m pipelines.train_ddqn --root_dir=runs/taxi --gin_file=configs/ddqn_taxi.gin': (
             _CHECK
         ),

@@ -214,6 +214,8 @@ def every_configurable():
     for package in (agents, envs, pipelines):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):
             importlib.import_module(module.name)
+    for path in (ROOT / 'examples').glob('own_*.py'):
+        importlib.import_module(f'examples.{path.stem}')
     for document in DOCUMENTS:
         for block in docs_markdown.blocks(document):
             if block.language == 'python' and '@gin.configurable' in block.text:

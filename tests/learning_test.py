@@ -47,6 +47,36 @@ class Forever(gym.Env):
         return np.ones(1, np.float32), float(action), False, False, {}
 
 
+class ThreeParts(gym.Env):
+    """Shows a picture, a vector and a kind; pays 1 for the action that they say, and ends.
+
+    Kind 0: whether the bright square is in the picture's right half; kind 1: whether the vector's
+    first number is positive. Whoever does not see one of the parts gets 0.75 at most.
+    """
+
+    observation_space = gym.spaces.Dict(
+        picture=gym.spaces.Box(0, 255, (6, 6, 1), np.uint8),
+        vector=gym.spaces.Box(-1.0, 1.0, (3,)),
+        kind=gym.spaces.Discrete(2),
+    )
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        column, row = self.np_random.integers(6), self.np_random.integers(6)
+        picture = np.zeros((6, 6, 1), np.uint8)
+        picture[row, column] = 255
+        vector = np.sign(self.np_random.uniform(-1.0, 1.0, 3)).astype(np.float32)
+        kind = int(self.np_random.integers(2))
+        self.right = int(vector[0] > 0) if kind else int(column >= 3)
+        return {'picture': picture, 'vector': vector, 'kind': kind}, {}
+
+    def step(self, action):
+        reward = float(action == self.right)
+        return self.reset()[0], reward, True, False, {}
+
+
+gym.register('ThreeParts-v0', ThreeParts, max_episode_steps=2)
 gym.register('Corridor-v0', Corridor, max_episode_steps=30)
 gym.register('Forever-v0', Forever, max_episode_steps=4)
 
@@ -131,6 +161,23 @@ def test_q_values_reach_q_star_on_the_corridor(tmp_path, switches):
     agent = train(tmp_path, 'Corridor-v0', **switches)
     q_values, _ = agent.q_network(tf.range(LENGTH, dtype=tf.int64))
     np.testing.assert_allclose(q_values, corridor_q_star(), atol=0.05)
+
+
+@pytest.mark.slow
+def test_all_parts_of_an_observation_are_learned_from(tmp_path):
+    """Nothing is configured for the parts: the default torso sees to each of them."""
+    agent = train(
+        tmp_path, 'ThreeParts-v0', ['make_q_network.plain_units = (64,)', EVERY_50],
+        turns=40, double=True, target='hard', n_step=1, fuse_train_steps=False,
+    )  # fmt: skip
+    env, seen, right = ThreeParts(), [], []
+    for seed in range(300):
+        seen.append(env.reset(seed=seed)[0])
+        right.append(env.right)
+    observations = {name: tf.constant(np.stack([o[name] for o in seen])) for name in seen[0]}
+    q_values, _ = agent.q_network(observations)
+    assert (np.argmax(q_values, axis=1) == right).mean() > 0.98
+    np.testing.assert_allclose(np.max(q_values, axis=1).mean(), 1.0, atol=0.05)
 
 
 @pytest.mark.slow

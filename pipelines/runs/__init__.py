@@ -16,4 +16,5 @@ curves         plots of progress.csv       published      published curves and s
 report         writes what a finished run leaves: policies, evaluation, pictures, summary
 summary        summary.json                video          films of play
 export         a policy as a SavedModel    export_proof   its proof in a clean process
+act            the signature of an exported policy: its inputs by name
 """

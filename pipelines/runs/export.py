@@ -16,7 +16,7 @@ returns `action` [B, ...], in the environment's own numbers, and the tensors tha
 ones add `logits` [B, A, N] over the N atoms that the card's `config` names), `probabilities`
 [B, A], or `mu` and `sigma` [B, D] (before tanh if actions are squashed). A policy with a state
 (stacked frames) also takes `reset`, bool [B], true where an episode starts, and `state`, and
-returns the next `state`.
+returns the next `state`; where the observation is a dict, there is a `state_<part>` for each part.
 
 Where D discrete actions are taken at a time, [B, A] above is [B, D, A] with the largest A of them.
 An illegal action, and what stands after a dimension's last action, has the lowest float32 as its
@@ -44,7 +44,7 @@ from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files
 from pipelines.errors import UserError
-from pipelines.runs import weights
+from pipelines.runs import act, weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
@@ -100,101 +100,19 @@ def proven_exports(
 
 
 def _save(policy: Any, directory: pathlib.Path, card: dict, observations: Any) -> None:
-    act, example = _act_signature(policy), _example(policy, observations)
+    signature = act.signature(policy)
+    example = act.examples(policy, signature, observations)
     saver = policy_saver.PolicySaver(policy, batch_size=None)
-    saver.signatures['act'] = act
+    saver.signatures['act'] = signature
     saver.save(str(directory))
-    live = {f'live_{name}': value.numpy() for name, value in act(**example).items()}
+    live = {name: value.numpy() for name, value in act.call(signature, example).items()}
     stochastic = getattr(policy, 'stochastic', False)
-    np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **example, **live)
+    inputs = {f'input_{name}': value for name, value in example.items()}
+    outputs = {f'live_{name}': value for name, value in live.items()}
+    np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **inputs, **outputs)
     described = specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
     described |= {'weights': weights.described(policy), 'versions': _versions()}
     files.write_json(directory / 'policy_card.json', card | described)
-
-
-def _parts(value: Any, kind: str = 'observation') -> dict[str, Any]:
-    """What `act` takes of an observation, or of a 'state' (or of its spec), by name."""
-    if not isinstance(value, Mapping):
-        return {kind: value}
-    prefix = '' if kind == 'observation' else f'{kind}_'
-    return {prefix + name: part for name, part in value.items()}
-
-
-def _state_from(parts: dict[str, Any], spec: Any) -> Any:
-    """Takes a policy's state, whose spec has this structure, out of arrays by name."""
-    names = list(_parts(spec, 'state'))
-    values = [parts.pop(name) for name in names]
-    return values[0] if names == ['state'] else dict(zip(spec, values, strict=True))
-
-
-def _example(policy: Any, observations: Any) -> dict[str, np.ndarray]:
-    """Makes the inputs of `act` for the proof; every fourth row starts an episode."""
-    example = _parts(observations)
-    if policy.policy_state_spec:
-        count, rng = len(next(iter(example.values()))), np.random.default_rng(0)
-        of_parts = _parts(policy.time_step_spec.observation)
-        for name, spec in _parts(policy.policy_state_spec, 'state').items():
-            frame = of_parts.get(name.removeprefix('state_'))
-            example[name] = _drawn(rng, spec, frame, count)
-        example['reset'] = np.arange(count) % 4 == 0
-    return example
-
-
-def _drawn(rng: np.random.Generator, spec: Any, frame: Any, count: int) -> np.ndarray:
-    """Random frames [count, *shape] of a policy's state, within the bounds of one `frame`."""
-    shape = [count, *spec.shape]
-    if spec.dtype == tf.bool:
-        return rng.integers(0, 2, shape).astype(bool)
-    if not spec.dtype.is_integer:
-        return rng.standard_normal(shape).astype(spec.dtype.as_numpy_dtype)
-    low = np.min(getattr(frame, 'minimum', 0))
-    high = np.max(getattr(frame, 'maximum', 255))
-    return rng.integers(low, high, shape, endpoint=True).astype(spec.dtype.as_numpy_dtype)
-
-
-def _act_signature(policy: Any) -> Any:
-    observation_spec, state_spec = policy.time_step_spec.observation, policy.policy_state_spec
-
-    def batched(spec: Any, name: str) -> tf.TensorSpec:
-        return tf.TensorSpec([None, *spec.shape], spec.dtype, name=name)
-
-    def checked(tensor: tf.Tensor, spec: Any, name: str) -> tf.Tensor:
-        # TensorFlow checks an input's dtype but not its shape. The placeholder hides the static
-        # shape, with which the check would be optimised away.
-        shape = list(spec.shape)
-        hidden = tf.compat.v1.placeholder_with_default(tensor, [None] * (1 + len(shape)))
-        message = f'{name} must be {spec.dtype.name} [{", ".join(["B", *map(str, shape)])}]'
-        fits = tf.debugging.assert_equal(
-            tf.shape(hidden)[1:], tf.constant(shape, tf.int32), message=message
-        )
-        with tf.control_dependencies([fits]):
-            return tf.ensure_shape(tf.identity(hidden), [None, *shape])
-
-    @tf.function(autograph=False)
-    def act(**inputs: tf.Tensor) -> dict:
-        parts = {
-            name: checked(inputs[name], spec, name)
-            for name, spec in _parts(observation_spec).items()
-        }
-        batch = tf.shape(next(iter(parts.values())))[:1]
-        step_type, state = tf.fill(batch, ts.StepType.MID), ()
-        if state_spec:
-            step_type = tf.where(inputs['reset'], ts.StepType.FIRST, ts.StepType.MID)
-            frames = {
-                name: checked(inputs[name], spec, name)
-                for name, spec in _parts(state_spec, 'state').items()
-            }
-            state = _state_from(frames, state_spec)
-        observation = parts if isinstance(observation_spec, Mapping) else parts['observation']
-        time_step = ts.TimeStep(step_type, tf.zeros(batch), tf.ones(batch), observation)
-        out, state = policy.outputs(time_step, state)
-        return {**out, **_parts(state, 'state')} if state_spec else out
-
-    inputs = {name: batched(spec, name) for name, spec in _parts(observation_spec).items()}
-    if state_spec:
-        inputs['reset'] = tf.TensorSpec([None], tf.bool, 'reset')
-        inputs |= {name: batched(spec, name) for name, spec in _parts(state_spec, 'state').items()}
-    return act.get_concrete_function(**inputs)
 
 
 def specs(time_step_spec: ts.TimeStep, action_spec: Any, state_spec: Any = ()) -> dict:
@@ -219,12 +137,34 @@ def _spec(spec: Any) -> dict:
     if dtype.is_integer and not described['shape']:  # the range gives the number of values
         described['minimum'] = int(np.min(spec.minimum))
         described['maximum'] = int(np.max(spec.maximum))
+    elif spec.name == 'categories':  # so do the ranges of a MultiDiscrete's elements
+        for name, bound in (('minimum', spec.minimum), ('maximum', spec.maximum)):
+            described[name] = np.broadcast_to(bound, spec.shape).tolist()
     return described
+
+
+def _difference(name: str, policys: Mapping[str, Any], environments: Mapping[str, Any]) -> str:
+    """How two descriptions differ; where both are dicts of parts, the first part that does."""
+    if _is_array(policys) or _is_array(environments):
+        return f"{name} is {policys}, the environment's is {environments}"
+    parts = sorted(policys.keys() | environments.keys())
+    part = next(part for part in parts if policys.get(part) != environments.get(part))
+    one, other = (each.get(part, 'missing') for each in (policys, environments))
+    return f"{name} of '{part}' is {one}, the environment's is {other}"
 
 
 def _versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return versions | {'python': sys.version.split()[0]}
+
+
+def _is_array(described: Mapping[str, Any]) -> bool:
+    """Whether a spec in a card is an array's, not a dict's of its parts."""
+    return isinstance(described['shape'], list) if 'shape' in described else False
+
+
+def _zeros(described: Mapping[str, Any], batch_size: int) -> tf.Tensor:
+    return tf.zeros([batch_size, *described['shape']], described['dtype'])
 
 
 class LoadedPolicy:
@@ -257,7 +197,7 @@ class LoadedPolicy:
             if actual != self.card[name]:
                 raise UserError(
                     f"the policy was trained on '{self.card['env_name']}' and does not fit "
-                    f"'{envs.name}': its {name} is {self.card[name]}, the environment's is {actual}"
+                    f"'{envs.name}': its {_difference(name, self.card[name], actual)}"
                 )
 
     def _taken(self, observation: Any) -> Any:
@@ -272,14 +212,12 @@ class LoadedPolicy:
 
     def get_initial_state(self, batch_size: int) -> Any:
         """Returns the policy state at the start of an episode; () if the policy has none."""
-
-        def zeros(part: Mapping[str, Any]) -> tf.Tensor:
-            return tf.zeros([batch_size, *part['shape']], part['dtype'])
-
-        spec = self.card.get('state_spec', {})
-        if isinstance(spec.get('dtype'), str):  # one array
-            return zeros(spec)
-        return {name: zeros(part) for name, part in spec.items()} or ()
+        spec = self.card.get('state_spec')
+        if not spec:
+            return ()
+        if _is_array(spec):
+            return _zeros(spec, batch_size)
+        return {name: _zeros(part, batch_size) for name, part in spec.items()}
 
     def action(self, time_step: ts.TimeStep, policy_state: Any = ()) -> policy_step.PolicyStep:
         """Acts on a batch through `act`; a Q-network's info holds its `value`, float32 [B]."""
@@ -291,10 +229,11 @@ class LoadedPolicy:
 
     def outputs(self, time_step: ts.TimeStep, policy_state: Any = ()) -> tuple[dict, Any]:
         """Returns (the outputs of `act` by name, the next policy state)."""
-        inputs = _parts(self._taken(time_step.observation))
+        inputs = act.parts(self._taken(time_step.observation))
         if self.card.get('state_spec'):
             inputs['reset'] = tf.equal(time_step.step_type, ts.StepType.FIRST)
-            inputs |= _parts(policy_state, 'state')
+            inputs |= act.parts(policy_state, 'state')
         outputs = self._model.signatures['act'](**inputs)
-        has_state = bool(self.card.get('state_spec'))
-        return outputs, _state_from(outputs, policy_state) if has_state else ()
+        if not self.card.get('state_spec'):
+            return outputs, ()
+        return outputs, act.state_from(outputs, policy_state)

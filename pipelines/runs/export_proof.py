@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,13 +51,8 @@ def prove(policy_dir: pathlib.Path) -> dict:
     import tensorflow as tf
 
     stored = np.load(policy_dir / 'proof.npz')
-    inputs = {name: stored[name] for name in stored.files if not name.startswith('live_')}
-    stochastic = bool(inputs.pop('stochastic'))
-    live = {
-        name.removeprefix('live_'): stored[name]
-        for name in stored.files
-        if name.startswith('live_')
-    }
+    stochastic = bool(stored['stochastic'])
+    inputs, live = _named(stored, 'input_'), _named(stored, 'live_')
     model = tf.saved_model.load(str(policy_dir))
 
     def call(signature: str, values: dict) -> dict:
@@ -99,6 +95,14 @@ def prove(policy_dir: pathlib.Path) -> dict:
     }
 
 
+def _named(stored: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in stored.items()
+        if name.startswith(prefix)
+    }
+
+
 def _clear(live: dict) -> np.ndarray:
     """Finds actions better than any other by more than twice the tolerance: bool [M], or [M, D]."""
     import numpy as np
@@ -136,23 +140,27 @@ def _named_inputs(action_fn: Any, inputs: dict) -> dict:
     """Makes inputs of the signature `action`: a TimeStep's leaves, then the policy's state."""
     import numpy as np
 
+    names = list(action_fn.structured_input_signature[1])
+    has_state = any(not name.startswith('arg_0_') for name in names)
     size = len(next(iter(inputs.values())))
+    starts = inputs['reset'] if has_state else np.zeros(size, bool)
     leaves = {
-        'step_type': np.where(inputs.get('reset', np.zeros(size, bool)), 0, 1).astype(np.int32),
-        'reward': np.zeros(size, np.float32),
-        'discount': np.ones(size, np.float32),
+        'arg_0_step_type': np.where(starts, 0, 1).astype(np.int32),
+        'arg_0_reward': np.zeros(size, np.float32),
+        'arg_0_discount': np.ones(size, np.float32),
     }
-    for name, part in inputs.items():  # an array, or the parts of a dict
-        leaves |= {name: part, f'observation_{name}': part}
 
     def named(name: str) -> Any:
-        # such as arg_0_step_type, arg_0_observation_action_mask, arg_1 and arg_1_image
+        # such as arg_0_observation, or arg_0_observation_image, arg_1 and arg_1_image
+        if name in leaves:
+            return leaves[name]
         if name.startswith('arg_0_'):
-            return leaves[name.removeprefix('arg_0_')]
-        part = name.removeprefix('arg_1').removeprefix('policy_state').lstrip('_')
+            part = name.removeprefix('arg_0_observation').removeprefix('_')
+            return inputs[part or 'observation']
+        part = name.removeprefix('arg_1').removeprefix('policy_state').removeprefix('_')
         return inputs[f'state_{part}' if part else 'state']
 
-    return {name: named(name) for name in action_fn.structured_input_signature[1]}
+    return {name: named(name) for name in names}
 
 
 if __name__ == '__main__':

@@ -23,7 +23,9 @@ def test_each_kind_of_observation_gets_its_torso():
     expected = {'image': 128, 'place': 5, 'direction': 5}
     for name, units in expected.items():
         assert auto_torso.auto_torso(PARTS[name])(drawn(PARTS[name])).shape == (2, units)
-    assert auto_torso.auto_torso(PARTS)(drawn(PARTS)).shape == (2, 128 + 5)
+    assert auto_torso.auto_torso(PARTS)(drawn(PARTS)).shape == (2, 128)
+    apart = auto_torso.dict_torso(PARTS, units=())
+    assert apart(drawn(PARTS)).shape == (2, 128 + 5)
     without_image = {name: PARTS[name] for name in ('place', 'direction')}
     assert auto_torso.auto_torso(without_image)(drawn(without_image)).shape == (2, 5)
     only_image = {'image': PARTS['image']}
@@ -48,7 +50,7 @@ def test_a_part_may_have_a_torso_of_the_users():
     def halves(spec, dtype_policy):
         return tf.keras.layers.Lambda(lambda x: x / 2)
 
-    torso = auto_torso.dict_torso(PARTS, torsos_of={'place': halves})
+    torso = auto_torso.dict_torso(PARTS, torsos_of={'place': halves}, units=())
     given = drawn(PARTS)
     features = torso(given)
     np.testing.assert_allclose(features[:, 128:130], given['place'] / 2)  # image, then place
@@ -72,6 +74,41 @@ def test_bfloat16_convolutions_are_joined_with_the_rest():
 def test_what_does_not_fit_is_refused(spec, options, message):
     with pytest.raises(errors.ConfigError, match=message):
         auto_torso.dict_torso(spec, **options)
+
+
+@pytest.mark.parametrize(
+    ('layer', 'message'),
+    [
+        (lambda: None, 'returns None: it must return a Keras layer'),
+        (
+            lambda: tf.keras.layers.Reshape((2, 1)),
+            r"the torso of 'place' gives \[B, 2, 1\], and must",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_torso_of_a_part_names_the_part(layer, message):
+    def own(spec, dtype_policy):
+        return layer()
+
+    def torso(spec, dtype_policy):
+        return auto_torso.dict_torso(spec, dtype_policy, torsos_of={'place': own})
+
+    with pytest.raises(errors.ConfigError, match=message):
+        q_network.PlainQNetwork(PARTS, ACTION, q_network.NetworkSettings(torso)).create_variables()
+
+
+def test_what_one_part_says_may_depend_on_another():
+    """Without a layer over both, the difference that a part makes would always be the same."""
+    torso = auto_torso.auto_torso({name: PARTS[name] for name in ('image', 'direction')})
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, [2, 7, 7, 3]).astype(np.uint8)
+
+    def features(image, direction):
+        given = {'image': images[image : image + 1], 'direction': np.array([direction])}
+        return torso(given).numpy()
+
+    changes = [features(image, 1) - features(image, 0) for image in (0, 1)]
+    assert np.abs(changes[0] - changes[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize('torso', [auto_torso.auto_torso, torsos.mlp_torso])

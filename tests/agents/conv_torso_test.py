@@ -61,6 +61,32 @@ def prepared(spec, values):
     return conv_torso.conv_torso(spec).layers[0](values).numpy()
 
 
+@pytest.mark.parametrize(
+    ('shape', 'size', 'channels'),
+    [
+        ([84, 84, 3], (84, 84), 3),
+        ([3, 84, 84], (84, 84), 3),
+        ([210, 160, 3], (210, 160), 3),
+        ([4, 105, 80], (105, 80), 4),
+        ([10, 10, 10], (10, 10), 10),  # MinAtar's Seaquest
+        ([4, 4, 16], (4, 4), 16),
+        ([8, 8, 111], (8, 8), 111),  # a board, with planes
+        ([111, 8, 8], (8, 8), 111),
+        ([10, 12, 10], (10, 12), 10),
+        ([84, 84], (84, 84), 1),
+        ([4, 12, 10, 3], (12, 10), 12),  # four stacked pictures
+    ],
+)
+def test_which_axes_are_height_and_width(shape, size, channels):
+    values = np.zeros([1, *shape], np.uint8)
+    assert prepared(picture(shape), values).shape == (1, *size, channels)
+
+
+def test_the_last_of_three_equal_axes_is_the_channels():
+    numbers = np.arange(27, dtype=np.uint8).reshape(1, 3, 3, 3)
+    np.testing.assert_array_equal(prepared(picture([3, 3, 3]), numbers), numbers)
+
+
 def test_channels_are_the_smaller_end_of_a_picture():
     numbers = np.arange(12 * 10 * 3, dtype=np.uint8)
     last, first = numbers.reshape(12, 10, 3), numbers.reshape(3, 12, 10)
@@ -119,7 +145,10 @@ def test_small_pictures_get_the_network_of_minatar():
         (picture([4, 7, 7, 3]), True),
         (picture([4]), False),
         (picture([4, 4]), False),
-        (picture([30, 40], tf.float32, -1.0, 1.0), False),  # rather a table of numbers
+        (picture([10, 10], tf.float32, 0.0, 1.0), True),
+        (tf.TensorSpec([10, 10], tf.bool), True),
+        (picture([7, 10]), False),  # rather a table of numbers
+        (picture([30, 40], tf.float32, -np.inf, np.inf), False),  # pixels have bounds
         (picture([2, 2, 3]), False),
         (picture([3, 12, 12], tf.int64, 0, 4, 'categories'), False),
     ],

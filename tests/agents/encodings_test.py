@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import encodings
+from agents import encodings, errors, frame_stack_network, torsos
 
 
 def spec(shape, dtype, low, high, name='observation'):
@@ -23,6 +23,7 @@ def spec(shape, dtype, low, high, name='observation'):
         (spec([3], tf.int8, 0, 1), [0, 1, 1], [0.0, 1.0, 1.0]),  # MultiBinary
         (tf.TensorSpec([3], tf.bool), [False, True, True], [0.0, 1.0, 1.0]),
         (spec([2], tf.int64, -(2**62), 2**62), [5, -7], [5.0, -7.0]),  # bounds that say nothing
+        (spec([2], tf.int64, 0, [10, 2**40]), [5, 7], [0.5, 7.0]),
         (spec([2], tf.int32, 3, 3), [3, 3], [0.0, 0.0]),
         (spec([2], tf.float32, -2.0, 2.0), [1.5, -2.0], [1.5, -2.0]),
     ],
@@ -40,6 +41,36 @@ def test_one_of_many_values_is_embedded():
     assert first.shape == (64,) and (first == again).all() and (first != second).any()
     (table,) = encode.trainable_variables
     assert table.shape == (encodings.MAX_ONE_HOT + 1, 64)
+
+
+def test_each_element_is_embedded_where_it_has_many_values():
+    dials = spec([2], tf.int64, [0, 0], [2, 9], 'categories')
+    torso = torsos.mlp_torso(dials, units=(), max_one_hot=9, embedding_units=4)
+    features = torso(tf.constant([[1, 9], [1, 8]], tf.int64)).numpy()
+    assert features.shape == (2, 3 + 4)
+    np.testing.assert_array_equal(features[:, :3], [[0, 1, 0], [0, 1, 0]])
+    assert (features[0, 3:] != features[1, 3:]).any()
+    (table,) = torso.trainable_variables
+    np.testing.assert_array_equal(features[0, 3:], table[9])
+
+
+def test_too_many_values_are_refused():
+    with pytest.raises(errors.ConfigError, match='one of 2,000,000 values'):
+        encodings.Encode(spec([], tf.int64, 1, 2_000_000))
+    with pytest.raises(errors.ConfigError, match='mlp_torso.embedding_units = 0'):
+        torsos.mlp_torso(spec([], tf.int64, 0, 1), embedding_units=0)
+
+
+def test_stacked_categories_stay_categories():
+    """A stack of integers is not a measurement: each frame's gets its one-hot vector."""
+    one = frame_stack_network.stacked_spec(spec([], tf.int64, 1, 3), 2)
+    encoded = encodings.Encode(one)(tf.constant([[1, 3]], tf.int64))
+    np.testing.assert_array_equal(encoded, [[1, 0, 0, 0, 0, 1]])
+    dials = spec([2], tf.int64, [0, 1], [1, 3], 'categories')
+    encoded = encodings.Encode(frame_stack_network.stacked_spec(dials, 2))(
+        tf.constant([[[0, 1], [1, 3]]], tf.int64)
+    )
+    np.testing.assert_array_equal(encoded, [[1, 0, 1, 0, 0, 0, 1, 0, 0, 1]])
 
 
 def test_parts_are_joined_by_name():
