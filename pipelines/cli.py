@@ -7,14 +7,17 @@ Flags identify a run; gin configures everything else. Nothing here imports Tenso
 from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
+import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 
-from pipelines import files
+from pipelines import files, other_words
 from pipelines.errors import UserError
 
 CHECKED = 'every binding is used, and everything can be built'  # printed by --check_only
@@ -30,9 +33,22 @@ def run(
 
     Returns:
       The exit code. 0: success, or help. 2: a user's error, printed as one line on standard
-      error. 130: interrupted before there was anything to save.
+      error. 130: interrupted before there was anything to save. 141: whoever read the output has
+      gone, as in `... | head`, which the shell reports of any program that a closed pipe ends.
     """
-    argv = list(sys.argv if argv is None else argv)
+    try:
+        code = _run(main, doc, flag_values, list(sys.argv if argv is None else argv))
+        sys.stdout.flush()  # or Python would find out later, and complain
+        return code
+    except BrokenPipeError:
+        if not _silence_closed_outputs():
+            raise  # another pipe's, such as that to a process of ours
+        return 128 + signal.SIGPIPE
+
+
+def _run(
+    main: Callable[[], None], doc: str | None, flag_values: flags.FlagValues, argv: list[str]
+) -> int:
     if any(arg in ('-h', '-help', '--help', '--helpfull', '--helpshort') for arg in argv[1:]):
         print((doc or '').strip() + '\n\nFlags:\n' + _flag_help(flag_values))
         return 0
@@ -60,6 +76,28 @@ def run(
             )
         raise
     return 0
+
+
+def _silence_closed_outputs() -> bool:
+    """Sends what is still to be printed nowhere, where the reader of an output has gone.
+
+    Returns:
+      Whether the reader of any has gone.
+    """
+    found = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            output = stream.fileno()
+        except (OSError, ValueError):  # not a file
+            continue
+        closed = select.poll()
+        closed.register(output, 0)  # POLLERR is always reported
+        if any(event & select.POLLERR for _, event in closed.poll(0)):
+            found = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, output)
+            os.close(nowhere)
+    return found
 
 
 class RunFlags(NamedTuple):
@@ -133,10 +171,55 @@ def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
         flag_values[name].unparse()  # drops the values of an earlier call in this process
     try:
         rest = flag_values(argv)
+    except flags.UnrecognizedFlagError as e:
+        raise UserError(_instead_of_flag(e, flag_values, argv)) from e
     except flags.Error as e:
         raise UserError(str(e).replace('\n', ' ')) from e
     if len(rest) > 1:
-        raise UserError(f"unexpected argument '{rest[1]}': flags look like --name=value")
+        raise UserError(f"unexpected argument '{rest[1]}': {_instead_of_word(rest, flag_values)}")
+
+
+def _instead_of_flag(
+    error: flags.UnrecognizedFlagError, flag_values: flags.FlagValues, argv: Sequence[str]
+) -> str:
+    """The message for a flag that the program does not have: what to type instead."""
+    name, value = error.flagname, error.flagvalue
+    if not value:  # --env CartPole-v1
+        following = argv[next(i for i, arg in enumerate(argv) if arg.lstrip('-') == name) + 1 :]
+        value = following[0] if following and not following[0].startswith('-') else ''
+    if 'gin_bindings' in flag_values:
+        program = _program(flag_values)
+        if '.' in name:  # --train_ddqn.gamma=0.9
+            written = f'{name} = {other_words.python_value(value) or value or "VALUE"}'
+            return f'--{name} is not a flag, but a binding: {other_words.as_argument(written)}'
+        if binding := other_words.binding(name, value, program):
+            return f'--{name} is not a flag, but a binding: {other_words.as_argument(binding)}'
+    if flag := other_words.flag(name, list(flag_values)):
+        return f'there is no flag --{name}: write --{flag}' + (f'={value}' if value else '')
+    everything = '; all others are bindings' if 'gin_bindings' in flag_values else ''
+    known = ', '.join(f'--{flag}' for flag in sorted(flag_values))
+    return str(error).replace('\n', ' ') + f' (the flags: {known}{everything})'
+
+
+def _instead_of_word(rest: Sequence[str], flag_values: flags.FlagValues) -> str:
+    """What to type instead of the words that are neither flags nor values of flags."""
+    if 'gin_bindings' not in flag_values:
+        return 'flags look like --name=value'
+    words = ' '.join(rest[1:])
+    given = flag_values['gin_bindings'].value
+    if words.startswith('=') and given:  # --gin_bindings=train_ddqn.gamma = 0.9
+        words = f'{given[-1]} {words}'
+    name, equals, value = (part.strip() for part in words.partition('='))
+    if not equals or '.' not in name:
+        return 'flags look like --name=value'
+    value = other_words.python_value(value) or value
+    return f'a binding is one argument, in quotes: {other_words.as_argument(f"{name} = {value}")}'
+
+
+def _program(flag_values: flags.FlagValues) -> str:
+    """Which of the training programs has these flags, by the file that it reads by default."""
+    name = str(flag_values['gin_file'].default)
+    return 'train_reinforce' if 'reinforce' in name else 'train_ddqn'
 
 
 def _flag_help(flag_values: flags.FlagValues) -> str:

@@ -10,6 +10,8 @@ A range is declared once, in the annotation of the field that it belongs to:
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import dataclasses
 import typing
 from collections.abc import Callable
@@ -58,7 +60,20 @@ Name = Annotated[str, NAME]
 def check(name: str, value: Any, limits: Range) -> None:
     """Raises a UserError that names the parameter if `value` is not within `limits`."""
     if not limits.fits(value):
-        raise UserError(f'{name} = {value!r}: must be {limits.says}')
+        raise UserError(f'{name} = {value!r}: must be {limits.says}{_instead(value, limits)}')
+
+
+def _instead(value: Any, limits: Range) -> str:
+    """What was meant by 1e6, which is not whole in Python, or by a number in quotes."""
+    meant: Any = None
+    if isinstance(value, float) and value.is_integer():
+        meant = int(value)
+    elif isinstance(value, str):
+        with contextlib.suppress(ValueError, SyntaxError):
+            meant = ast.literal_eval(value)
+    if meant is None or not limits.fits(meant):
+        return ''
+    return f'; write {meant:_}' if _is_whole(meant) else f'; write {meant} without quotes'
 
 
 def check_fields(name: str, settings: Any) -> None:

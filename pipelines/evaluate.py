@@ -1,14 +1,15 @@
 """Plays an exported policy and reports its returns.
 
-    python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --episodes=100
-    python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif
+    python -m pipelines.evaluate --policy_dir=runs/cartpole --episodes=100
+    python -m pipelines.evaluate --policy_dir=runs/cartpole --video=play.gif
 
-Episodes are assigned to environments in advance, so short ones are not favoured. Every
-return is written to --json. gin configures nothing here.
+Episodes are assigned to environments in advance, so short ones are not favoured. Nothing is
+written but what --json and --video name. gin configures nothing here.
 """
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 _FLAGS = flags.FlagValues()
 _POLICY_DIR = flags.DEFINE_string(
-    'policy_dir', None, 'An exported policy: <root_dir>/policy.', flag_values=_FLAGS
+    'policy_dir', None, 'An exported policy, or the directory of a run, for its policy/.',
+    flag_values=_FLAGS,
 )
 _EPISODES = flags.DEFINE_integer('episodes', 100, 'Number of episodes.', flag_values=_FLAGS)
 _SEED = flags.DEFINE_integer(
@@ -43,7 +45,7 @@ _ENV_NAME = flags.DEFINE_string(
     'env_name', None, "A Gymnasium id; the policy's own by default.", flag_values=_FLAGS
 )
 _JSON = flags.DEFINE_string(
-    'json', None, 'Output file; <policy_dir>/evaluation.json by default.', flag_values=_FLAGS
+    'json', None, 'Also write the results, with every return, to this file.', flag_values=_FLAGS
 )
 _VIDEO = flags.DEFINE_string(
     'video', None, 'Also record one episode to this GIF file.', flag_values=_FLAGS
@@ -66,16 +68,14 @@ def _main() -> None:
         raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
     if _VIDEO.value and not _VIDEO.value.endswith('.gif'):
         raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
-    json_path = pathlib.Path(_JSON.value or pathlib.Path(_POLICY_DIR.value) / 'evaluation.json')
-    for path in (json_path, pathlib.Path(_VIDEO.value or json_path)):
-        if not path.parent.is_dir() and path.parent != pathlib.Path(_POLICY_DIR.value):
-            raise UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
+    json_path, video_path = _output(_JSON), _output(_VIDEO)
 
     from envs.task import Task
     from pipelines.loops import evaluation
-    from pipelines.runs.export import LoadedPolicy
+    from pipelines.runs import export
 
-    policy = LoadedPolicy(_POLICY_DIR.value)
+    policy_dir = export.find_policy(_POLICY_DIR.value)
+    policy = export.LoadedPolicy(policy_dir)
     card = policy.card | ({'env_name': _ENV_NAME.value} if _ENV_NAME.value else {})
     task = Task.from_card(card)
     envs = task.evaluation_envs(min(_EPISODES.value, evaluation.MAX_ENVS))
@@ -84,7 +84,7 @@ def _main() -> None:
     returns = evaluator(_EPISODES.value, _SEED.value)
     values = evaluator.overestimation
     report = {
-        'policy_dir': _POLICY_DIR.value,
+        'policy_dir': policy_dir,
         'env_name': task.env_name,
         'episodes': _EPISODES.value,
         'seed': _SEED.value,
@@ -93,20 +93,38 @@ def _main() -> None:
         'overestimation': values.known() if values else None,
         'returns': returns.tolist(),
     }
-    try:
-        files.write_json(json_path, report)
-    except OSError as e:
-        raise UserError(f"'{json_path}' cannot be written: {e.strerror}; use --json") from e
     low, high = report['mean_interval_95']
     print(
         f'{task.env_name}, {len(returns)} episodes: mean {report["mean"]:.2f} '
         f'(95 % interval {low:.2f} to {high:.2f}), median {report["median"]:.2f}, '
-        f'min {report["min"]:.2f}, max {report["max"]:.2f}\nevery return is in {json_path}'
+        f'min {report["min"]:.2f}, max {report["max"]:.2f}'
     )
     if values:
         print(f'discounted return: expected {values.in_words()}')
-    if _VIDEO.value:
-        _film(policy, task, pathlib.Path(_VIDEO.value))
+    if json_path:
+        try:
+            files.write_json(json_path, report)
+        except OSError as e:
+            raise UserError(f"--json='{json_path}' cannot be written: {e.strerror}") from e
+        print(f'every return is in {json_path}')
+    if video_path:
+        _film(policy, task, video_path)
+
+
+def _output(flag: flags.FlagHolder) -> pathlib.Path | None:
+    """The file that a flag names; None if it is not given."""
+    if not flag.value:
+        return None
+    path = pathlib.Path(flag.value).expanduser()
+    if not path.parent.is_dir():
+        why = f'there is no directory {path.parent}'
+    elif path.is_dir():
+        why = 'it is a directory'
+    elif not os.access(path.parent, os.W_OK):
+        why = f'nothing may be written to {path.parent}'
+    else:
+        return path
+    raise UserError(f"--{flag.name}='{path}' cannot be written: {why}")
 
 
 def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:

@@ -1,102 +1,84 @@
-"""Strict gin: a misspelt or unused binding is an error that names it."""
+"""Strict gin: a misspelt or unused binding is an error that names it.
+
+A binding is pardoned for being idle if a later line has replaced what would use it: in a user's
+file, in a file that it includes, or on the command line. What this package's own files bind is
+always pardoned, since each of them alone binds nothing in vain.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import inspect
-import logging
-import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import gin
 
-from pipelines import files
+from pipelines import files, gin_files, gin_messages, other_words
 from pipelines.errors import UserError
+from pipelines.gin_files import Bound
 
-# Bindings of a file for something that a file which includes it, or the command line, has replaced.
-_orphans: set[str] = set()
+_bound: list[Bound] = []  # by the last call of `parse`, in order
+
+# Switches that no binding of anything else depends on, `atari` apart.
+_LONE_SWITCHES = ('env_name', 'x_axis', 'log_every_episode', 'overlap', 'fuse_train_steps')
 
 
-def parse(gin_file: str | None, bindings: Sequence[str]) -> None:
+def parse(gin_file: str | None, bindings: Sequence[str], program: str | None = None) -> None:
     """Parses a gin file (a path, or a name below pipelines/) and then the bindings.
+
+    Args:
+      gin_file: the file; None for none.
+      bindings: from the command line, each one statement.
+      program: the program that runs, 'train_ddqn' or 'train_reinforce', to refuse what only the
+        other one understands; None for a program of another kind.
 
     Raises:
       UserError: the file, a configurable or a parameter does not exist (the message suggests
-        the nearest parameter), or a value cannot be parsed.
+        what to write), or a value cannot be parsed.
     """
     gin.clear_config()
+    _bound.clear()
     path = files.existing_file(gin_file) if gin_file else None
     if gin_file and path is None:
         shipped = ', '.join(sorted(p.name for p in (files.PACKAGE_DIR / 'configs').glob('*.gin')))
         raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
-    gin.add_config_file_search_path(str(files.PACKAGE_DIR))
-    layers: list[dict[str, str]] = []  # the bindings of each file alone, the included ones first
-    for file in [*_included(path), path] if path is not None else []:
-        gin.clear_config()
-        _parse(gin.parse_config_file, str(file))
-        layers.append(_all_bindings())
-    for binding in bindings:
-        _parse(gin.parse_config, binding)
-    # Finds undefined macros.
-    _parse(lambda _: gin.finalize(), ' '.join(bindings) or str(gin_file))
-    now = _all_bindings()
-    of_files = [item for layer in layers for item in layer.items()]
-    replaced = [value for name, value in of_files if now[name] != value]
-    _orphans.clear()
-    _orphans.update(
-        name
-        for name, _ in of_files
-        if any('@' + name.rpartition('.')[0] in value for value in replaced)
-    )
-
-
-def _included(path: pathlib.Path, seen: tuple[pathlib.Path, ...] = ()) -> list[pathlib.Path]:
-    """The files that a gin file includes, and those that they include, the deepest first."""
-    text = path.read_text(errors='replace')  # whatever is wrong with it, gin says so
-    found: list[pathlib.Path] = []
-    for name in re.findall(r"^include\s+['\"](.+)['\"]", text, re.MULTILINE):
-        included = files.existing_file(name)
-        if included is not None and included not in (path, *seen, *found):
-            below = _included(included, (path, *seen))
-            found += [file for file in (*below, included) if file not in found]
-    return found
-
-
-def _parse(parse: Callable[[str], object], source: str) -> None:
-    logging.disable(logging.ERROR)  # gin logs every directory that lacks an included file
     try:
-        parse(source)
-    except (ValueError, SyntaxError, TypeError, KeyError, ImportError, OSError) as e:
-        raise UserError(f"gin: in '{source}': {_message(e)}") from e
-    finally:
-        logging.disable(logging.NOTSET)
+        if path is not None:
+            _bound.extend(gin_files.bind_file(path))
+        for binding in bindings:
+            _bound.extend(gin_files.bind_text(binding))
+    except gin_files.GinError as e:
+        raise UserError(gin_messages.in_one_line(e, program or 'train_ddqn')) from e
+    try:
+        gin.finalize()  # finds undefined macros
+    except ValueError as e:
+        source = ' '.join(bindings) or str(gin_file)
+        raise UserError(gin_messages.undefined(e, source)) from e
+    if program is not None:
+        _check_program(program, gin_file)
 
 
-# Renamed parameters, and the binding to use instead.
-_RENAMED = {('train_ddqn', 'categorical'): "train_ddqn.distribution = 'categorical'"}
+def _check_program(program: str, gin_file: str | None) -> None:
+    """Raises a UserError for a setting of the other program."""
+    for bound in _bound:
+        other = bound.selector.rpartition('.')[2]
+        if other not in other_words.PROGRAMS or other == program:
+            continue
+        if bound.path is not None:
+            raise UserError(
+                f"--gin_file='{gin_file}' configures {other}, and this is {program}: run "
+                f'python -m pipelines.{other} --gin_file={gin_file}, or choose another file'
+            )
+        ours = other_words.binding(bound.parameter, str(bound.value), program)
+        instead = f': write {other_words.as_argument(ours)}' if ours else ''
+        raise UserError(f"gin: '{bound}' is for {other}, and this is {program}{instead}")
 
 
-def _message(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).strip().split('\n')]
-    message = lines[0]
-    bound = re.search(r"Configurable '([\w.]+)' doesn't have a parameter named '(\w+)'", message)
-    if bound:
-        name, parameter = bound.groups()
-        return f"'{name}' has no parameter '{parameter}': {_cure(name, parameter)}"
-    if message.startswith("No configurable matching 'atari'"):
-        return "this needs ale-py: pip install -c constraints.txt -e '.[atari]'"
-    where = next((line for line in lines[1:] if line.startswith('In file')), '')
-    return f'{message} {where}'.strip()
-
-
-def _cure(name: str, parameter: str) -> str:
-    if renamed := _RENAMED.get((name, parameter)):
-        return f'use {renamed} instead'
-    parameters = inspect.signature(gin.get_configurable(name)).parameters
-    near = difflib.get_close_matches(parameter, parameters, n=3, cutoff=0.4)
-    return f'did you mean {", ".join(near)}?' if near else 'it takes ' + ', '.join(parameters)
+def is_bound(name: str) -> bool:
+    """Whether a line has bound a parameter, such as 'make_q_network.torso', in any scope."""
+    return any(_configured(name, _full_name(bound)) for bound in _bound)
 
 
 @contextlib.contextmanager
@@ -119,26 +101,81 @@ def values_come_from_gin() -> Iterator[None]:
 def check_every_binding_used() -> None:
     """Raises a UserError for a binding whose configurable was never called.
 
-    A file's bindings that the command line, or a file that includes it, made idle are accepted:
-    with `adam.learning_rate=1e-3` on top of a file that sets a schedule, the schedule's bindings
-    are not a mistake. Call it when everything has been built.
+    Call it when everything has been built. What is pardoned, the module says: with
+    `adam.learning_rate=1e-3` on top of a file that sets a schedule, the schedule's bindings are
+    not a mistake.
     """
     used = operative_bindings()
-    for name, value in _all_bindings().items():
-        if name not in _orphans and not any(_configured(name, other) for other in used):
-            raise UserError(
-                f"gin: the binding '{name} = {value}' is used by nothing in this run: remove it, "
-                'or switch on what it configures'
-            )
+    pardoned = _pardoned(_bound)
+    last = {bound.target: i for i, bound in enumerate(_bound)}
+    for i in last.values():
+        bound = _bound[i]
+        if i in pardoned or any(_configured(_full_name(bound), other) for other in used):
+            continue
+        raise UserError(gin_messages.used_by_nothing(bound))
+
+
+def _pardoned(bound: Sequence[Bound]) -> set[int]:
+    """The places in `bound` of lines that may be used by nothing."""
+    found = {i for i, line in enumerate(bound) if line.is_shipped}
+    values: dict[tuple[str, str, str], Any] = {}
+    for i, line in enumerate(bound):
+        before = values.get(line.target, _default(line))
+        values[line.target] = line.value
+        if repr(before) == repr(line.value):
+            continue
+        found |= _configures(before, bound[:i])
+        if _is_program(line) and isinstance(before, bool | str | None):
+            found |= {j for j, other in enumerate(bound[:i]) if _may_depend(other, line)}
+    return found
+
+
+def _configures(value: Any, bound: Sequence[Bound]) -> set[int]:
+    """The places in `bound` of what configures the references in `value`, and theirs."""
+    found: set[int] = set()
+    wanted = list(_references(value))
+    while wanted:
+        scope, selector = wanted.pop()
+        for i, line in enumerate(bound):
+            same = f'.{line.selector}'.endswith(f'.{selector}')
+            if i not in found and same and _applies(line.scope, scope):
+                found.add(i)
+                wanted += _references(line.value)
+    return found
+
+
+def _references(value: Any) -> Iterator[tuple[str, str]]:
+    """(scope, selector) of each reference in a value; of a function that is a default, its name."""
+    if inspect.isroutine(value) or inspect.isclass(value):
+        yield '', value.__name__
+    for reference in gin.config.iterate_references(value):
+        yield reference.config_key
+
+
+def _default(line: Bound) -> Any:
+    """What the parameter is where nothing binds it."""
+    if line.selector == 'gin.macro':
+        return None
+    parameters = inspect.signature(gin.get_configurable(line.selector)).parameters
+    return parameters[line.parameter].default if line.parameter in parameters else None
+
+
+def _is_program(line: Bound) -> bool:
+    return line.selector.rpartition('.')[2] in other_words.PROGRAMS
+
+
+def _may_depend(line: Bound, switch: Bound) -> bool:
+    """Whether `line` may be idle because `switch`, a line of elsewhere, turned something off."""
+    if line.path == switch.path:
+        return False
+    if switch.parameter == 'env_name':
+        return line.selector.endswith('.atari')
+    return switch.parameter not in _LONE_SWITCHES
 
 
 def operative_bindings() -> dict[str, str]:
     """Returns all parameters that gin has set so far: {'configurable.parameter': value}."""
     return _bindings(gin.operative_config_str(max_line_length=10_000))
-
-
-def _all_bindings() -> dict[str, str]:
-    return _bindings(gin.config_str(max_line_length=10_000))
 
 
 def _bindings(text: str) -> dict[str, str]:
@@ -154,17 +191,27 @@ def _bindings(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in (b.split(' =', 1) for b in joined)}
 
 
+def _full_name(line: Bound) -> str:
+    """As gin lists it, but with the complete selector."""
+    if line.selector == 'gin.macro':
+        return line.scope
+    name = f'{line.selector}.{line.parameter}'
+    return f'{line.scope}/{name}' if line.scope else name
+
+
 def _configured(bound: str, used: str) -> bool:
     """Whether the binding `bound` set the parameter `used`.
 
-    gin shortens names differently in its two listings, so the common tail decides; a binding
-    without a scope applies in every scope.
+    gin shortens names, so the common tail decides; a binding without a scope applies in every
+    scope.
     """
     bound_scope, _, bound_name = bound.rpartition('/')
     used_scope, _, used_name = used.rpartition('/')
-    same_scope = bound_scope in ('', used_scope)
-    return same_scope and (
-        bound_name == used_name
-        or bound_name.endswith('.' + used_name)
-        or used_name.endswith('.' + bound_name)
+    return _applies(bound_scope, used_scope) and (
+        f'.{bound_name}'.endswith(f'.{used_name}') or f'.{used_name}'.endswith(f'.{bound_name}')
     )
+
+
+def _applies(scope: str, within: str) -> bool:
+    """Whether what is bound in `scope` holds in the scope `within`: it, or one around it."""
+    return not scope or f'{within}/'.startswith(f'{scope}/')

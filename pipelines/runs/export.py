@@ -39,6 +39,7 @@ from pipelines import files
 from pipelines.errors import UserError
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
+_CARD = 'policy_card.json'
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
 
 
@@ -100,7 +101,7 @@ def _save(policy: Any, directory: pathlib.Path, card: dict, observations: np.nda
     stochastic = getattr(policy, 'stochastic', False)
     np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **example, **live)
     described = specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
-    files.write_json(directory / 'policy_card.json', card | described | {'versions': _versions()})
+    files.write_json(directory / _CARD, card | described | {'versions': _versions()})
 
 
 def _example(policy: Any, observations: np.ndarray) -> dict[str, np.ndarray]:
@@ -186,6 +187,14 @@ def _versions() -> dict[str, str]:
     return versions | {'python': sys.version.split()[0]}
 
 
+def find_policy(path: str) -> str:
+    """The directory of an exported policy: `path`, or policy/ in it if `path` is a run's."""
+    given = pathlib.Path(path).expanduser()
+    inside = given / 'policy'
+    is_run = not (given / _CARD).exists() and (inside / _CARD).exists()
+    return str(inside if is_run else given)
+
+
 class LoadedPolicy:
     """An exported policy, loaded with TensorFlow alone."""
 
@@ -196,14 +205,14 @@ class LoadedPolicy:
           UserError: there is no exported policy at `policy_dir`.
         """
         path = pathlib.Path(policy_dir)
-        for name in ('saved_model.pb', 'policy_card.json'):
+        for name in ('saved_model.pb', _CARD):
             if not (path / name).exists():
                 raise UserError(
                     f"--policy_dir='{policy_dir}' holds no exported policy: {name} is missing; "
                     'a finished run has one in <root_dir>/policy'
                 )
         try:
-            self.card = json.loads((path / 'policy_card.json').read_text())
+            self.card = json.loads((path / _CARD).read_text())
             self._model = tf.saved_model.load(str(path))
         except (OSError, ValueError, tf.errors.OpError) as e:
             raise UserError(f"--policy_dir='{policy_dir}' holds a damaged policy: {e}") from e
