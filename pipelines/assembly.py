@@ -170,12 +170,9 @@ def _make_replay(
         ratio.max_train_steps * settings.batch_size,
         replay_dir,
         Prioritisation(env_steps) if settings.prioritised else None,
+        settings.min_replay_transitions,
     )
-    if settings.min_replay_transitions > replay.capacity_transitions:
-        raise UserError(
-            f'train_ddqn.min_replay_transitions = {settings.min_replay_transitions}: more than '
-            f'Replay.capacity_transitions = {replay.capacity_transitions}'
-        )
+    start_checks.check_training_begins(settings, replay.blocks, ratio)
     return replay
 
 
