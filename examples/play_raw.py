@@ -11,31 +11,27 @@ import os
 import pathlib
 import sys
 
-
-def fail(message):
-    """Ends the program with one line."""
-    print(f'error: {message}', file=sys.stderr)
+if len(sys.argv) not in (2, 3) or not all(seed.isdecimal() for seed in sys.argv[2:]):
+    print('error: usage: python examples/play_raw.py POLICY_DIR [SEED]', file=sys.stderr)
     sys.exit(2)
-
-
-arguments = sys.argv[1:]
-if len(arguments) not in (1, 2) or not all(seed.isdecimal() for seed in arguments[1:]):
-    fail('usage: python examples/play_raw.py POLICY_DIR [SEED], where SEED is a whole number')
-policy_dir, seed = pathlib.Path(arguments[0]), int((arguments[1:] or [0])[0])
-if (policy_dir / 'policy_raw').is_dir():
-    policy_dir = policy_dir / 'policy_raw'
-if not (policy_dir / 'policy_card.json').is_file():
-    fail(f"'{policy_dir}' holds no exported policy: a finished run of an Atari game has policy_raw/")
-card = json.loads((policy_dir / 'policy_card.json').read_text())
-if card.get('observation_spec', {}).get('shape') != [2, 210, 160, 3]:
-    fail(f"'{policy_dir}' does not take raw screens: a run of an Atari game has one in policy_raw/")
-
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 import ale_py
 import numpy as np
 import tensorflow as tf
 from ale_py import roms
 
+policy_dir, seed = pathlib.Path(sys.argv[1]), int((sys.argv[2:] or [0])[0])
+if (policy_dir / 'policy_raw').is_dir():
+    policy_dir = policy_dir / 'policy_raw'
+card_file = policy_dir / 'policy_card.json'
+card = json.loads(card_file.read_text()) if card_file.is_file() else {}
+if card.get('observation_spec', {}).get('shape') != [2, 210, 160, 3]:
+    print(
+        f"error: '{policy_dir}' holds no policy that takes raw screens: a finished run of an Atari "
+        'game has one in policy_raw/',
+        file=sys.stderr,
+    )
+    sys.exit(2)
 options = card['env_options']
 act = tf.saved_model.load(str(policy_dir)).signatures['act']
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import pathlib
+import re
 import select
-import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 
-from pipelines import files, other_words
+from pipelines import files, vocabulary
 from pipelines.errors import UserError
 
 CHECKED = 'every binding is used, and everything can be built'  # printed by --check_only
@@ -33,31 +34,35 @@ def run(
 
     Returns:
       The exit code. 0: success, or help. 2: a user's error, printed as one line on standard
-      error. 130: interrupted before there was anything to save. 141: whoever read the output has
-      gone, as in `... | head`, which the shell reports of any program that a closed pipe ends.
+      error. 130: interrupted before there was anything to save. 0, too, if whoever read the output
+      has gone, as in `... | head`: nothing is said of it.
     """
+    argv = list(sys.argv if argv is None else argv)
     try:
-        code = _run(main, doc, flag_values, list(sys.argv if argv is None else argv))
+        code = _run(main, doc, flag_values, argv)
         sys.stdout.flush()  # or Python would find out later, and complain
         return code
     except BrokenPipeError:
         if not _silence_closed_outputs():
-            raise  # another pipe's, such as that to a process of ours
-        return 128 + signal.SIGPIPE
+            raise  # another pipe's, such as that to an environment's process
+        return 0
 
 
 def _run(
-    main: Callable[[], None], doc: str | None, flag_values: flags.FlagValues, argv: list[str]
+    main: Callable[[], None], doc: str | None, flag_values: flags.FlagValues, argv: Sequence[str]
 ) -> int:
     if any(arg in ('-h', '-help', '--help', '--helpfull', '--helpshort') for arg in argv[1:]):
         print((doc or '').strip() + '\n\nFlags:\n' + _flag_help(flag_values))
         return 0
     try:
-        _parse_flags(flag_values, argv)
+        _parse_flags(flag_values, argv, _program(doc))
+        _find_modules_in_the_working_directory()
         _check_nothing_hides_ours()
         main()
     except UserError as e:
         return _fail(e)
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130
@@ -66,6 +71,8 @@ def _run(
         from agents.errors import ConfigError
         from envs.errors import EnvError
 
+        if isinstance(e, EnvError) and e.traceback:
+            return _fail(f'{_first_line(e)}; its traceback is in {_temporary_file(e.traceback)}')
         if isinstance(e, ConfigError | EnvError):
             return _fail(e)
         if (reason := files.storage_failure(e)) is not None:
@@ -145,6 +152,13 @@ def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> RunFlags:
     )  # fmt: skip
 
 
+def _find_modules_in_the_working_directory() -> None:
+    """For an installed script, as for `python -m`; but at the end, where it hides nothing."""
+    here = os.getcwd()
+    if not {'', here}.intersection(sys.path):
+        sys.path.append(here)
+
+
 def _check_nothing_hides_ours() -> None:
     """Raises a UserError if another `agents` or `envs` would be imported instead of ours."""
     for name in ('agents', 'envs'):
@@ -160,66 +174,70 @@ def _check_nothing_hides_ours() -> None:
 
 
 def _fail(error: Exception | str) -> int:
-    # gin appends lines that name the configurable; the first line is the message.
-    first_line = str(error).strip().split('\n')[0]
-    print(f'error: {first_line}', file=sys.stderr)
+    print(f'error: {_first_line(error)}', file=sys.stderr)
     return 2
 
 
-def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
+def _first_line(error: Exception | str) -> str:
+    """The message; gin appends lines that name the configurable."""
+    return str(error).strip().split('\n')[0]
+
+
+def _temporary_file(text: str) -> str:
+    """The path of a file with this text, for a program that has no directory to write to."""
+    with tempfile.NamedTemporaryFile(
+        'w', prefix='environment_error_', suffix='.txt', delete=False
+    ) as f:
+        f.write(text)
+    return f.name
+
+
+def _program(doc: str | None) -> str:
+    """The program that a docstring is about: it shows a command first."""
+    found = re.search(r'python -m pipelines\.(\w+)', doc or '')
+    return found.group(1) if found else ''
+
+
+def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str], program: str) -> None:
     for name in flag_values:
         flag_values[name].unparse()  # drops the values of an earlier call in this process
     try:
         rest = flag_values(argv)
     except flags.UnrecognizedFlagError as e:
-        raise UserError(_instead_of_flag(e, flag_values, argv)) from e
+        raise UserError(_unknown_flag(e, argv, program)) from e
     except flags.Error as e:
         raise UserError(str(e).replace('\n', ' ')) from e
     if len(rest) > 1:
-        raise UserError(f"unexpected argument '{rest[1]}': {_instead_of_word(rest, flag_values)}")
+        cure = _instead_of_words(rest[1:], flag_values)
+        raise UserError(f"unexpected argument '{rest[1]}': {cure}")
 
 
-def _instead_of_flag(
-    error: flags.UnrecognizedFlagError, flag_values: flags.FlagValues, argv: Sequence[str]
-) -> str:
-    """The message for a flag that the program does not have: what to type instead."""
-    name, value = error.flagname, error.flagvalue
-    if not value:  # --env CartPole-v1
-        following = argv[next(i for i, arg in enumerate(argv) if arg.lstrip('-') == name) + 1 :]
-        value = following[0] if following and not following[0].startswith('-') else ''
-    if 'gin_bindings' in flag_values:
-        program = _program(flag_values)
-        if '.' in name:  # --train_ddqn.gamma=0.9
-            written = f'{name} = {other_words.python_value(value) or value or "VALUE"}'
-            return f'--{name} is not a flag, but a binding: {other_words.as_argument(written)}'
-        if binding := other_words.binding(name, value, program):
-            return f'--{name} is not a flag, but a binding: {other_words.as_argument(binding)}'
-    if flag := other_words.flag(name, list(flag_values)):
-        return f'there is no flag --{name}: write --{flag}' + (f'={value}' if value else '')
-    everything = '; all others are bindings' if 'gin_bindings' in flag_values else ''
-    known = ', '.join(f'--{flag}' for flag in sorted(flag_values))
-    return str(error).replace('\n', ' ') + f' (the flags: {known}{everything})'
+def _instead_of_words(words: Sequence[str], flag_values: flags.FlagValues) -> str:
+    """What to type instead of words that are neither flags nor their values."""
+    text = ' '.join(words)
+    given = flag_values['gin_bindings'].value if 'gin_bindings' in flag_values else []
+    if text.startswith('=') and given:  # --gin_bindings=train_ddqn.gamma = 0.9
+        text = f'{given[-1]} {text}'
+    name, equals, value = text.partition('=')
+    if equals and 'gin_bindings' in flag_values and re.fullmatch(r'[\w./]+', name.strip()):
+        return f'write {vocabulary.binding(name.strip(), value)}'
+    return 'flags look like --name=value'
 
 
-def _instead_of_word(rest: Sequence[str], flag_values: flags.FlagValues) -> str:
-    """What to type instead of the words that are neither flags nor values of flags."""
-    if 'gin_bindings' not in flag_values:
-        return 'flags look like --name=value'
-    words = ' '.join(rest[1:])
-    given = flag_values['gin_bindings'].value
-    if words.startswith('=') and given:  # --gin_bindings=train_ddqn.gamma = 0.9
-        words = f'{given[-1]} {words}'
-    name, equals, value = (part.strip() for part in words.partition('='))
-    if not equals or '.' not in name:
-        return 'flags look like --name=value'
-    value = other_words.python_value(value) or value
-    return f'a binding is one argument, in quotes: {other_words.as_argument(f"{name} = {value}")}'
-
-
-def _program(flag_values: flags.FlagValues) -> str:
-    """Which of the training programs has these flags, by the file that it reads by default."""
-    name = str(flag_values['gin_file'].default)
-    return 'train_reinforce' if 'reinforce' in name else 'train_ddqn'
+def _unknown_flag(error: flags.UnrecognizedFlagError, argv: Sequence[str], program: str) -> str:
+    """One line that shows what to type instead."""
+    words = str(error).replace('\n', ' ')
+    name, value = error.flagname, None
+    for i, argument in enumerate(argv):
+        flag, has_value, text = argument.lstrip('-').partition('=')
+        if argument.startswith('-') and flag == name:
+            following = argv[i + 1] if i + 1 < len(argv) else '-'
+            value = text if has_value else None if following.startswith('-') else following
+    if cure := vocabulary.what_to_type(program, name, value):
+        return f"Unknown command line flag '{name}': write {cure}"
+    if '.' in name and program in vocabulary.PROGRAMS:  # a binding that was given as a flag
+        return f"Unknown command line flag '{name}': write {vocabulary.binding(name, value)}"
+    return words if 'Did you mean' in words else f'{words}: --help lists them'
 
 
 def _flag_help(flag_values: flags.FlagValues) -> str:

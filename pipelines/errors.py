@@ -60,20 +60,20 @@ Name = Annotated[str, NAME]
 def check(name: str, value: Any, limits: Range) -> None:
     """Raises a UserError that names the parameter if `value` is not within `limits`."""
     if not limits.fits(value):
-        raise UserError(f'{name} = {value!r}: must be {limits.says}{_instead(value, limits)}')
+        raise UserError(f'{name} = {value!r}: must be {limits.says}{_in_range(value, limits)}')
 
 
-def _instead(value: Any, limits: Range) -> str:
-    """What was meant by 1e6, which is not whole in Python, or by a number in quotes."""
-    meant: Any = None
-    if isinstance(value, float) and value.is_integer():
-        meant = int(value)
-    elif isinstance(value, str):
+def _in_range(value: Any, limits: Range) -> str:
+    """How the same value would be within `limits`: 1e6 as a whole number, '64' without quotes."""
+    meant = value
+    if isinstance(value, str):
         with contextlib.suppress(ValueError, SyntaxError):
             meant = ast.literal_eval(value)
-    if meant is None or not limits.fits(meant):
-        return ''
-    return f'; write {meant:_}' if _is_whole(meant) else f'; write {meant} without quotes'
+    if isinstance(meant, float) and meant.is_integer() and not limits.fits(meant):
+        meant = int(meant)
+    fits = meant is not value and limits.fits(meant)
+    words = f'{meant:_}' if isinstance(meant, int) and not isinstance(meant, bool) else repr(meant)
+    return f'; write {words}' if fits else ''
 
 
 def check_fields(name: str, settings: Any) -> None:

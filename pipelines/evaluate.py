@@ -1,10 +1,10 @@
 """Plays an exported policy and reports its returns.
 
     python -m pipelines.evaluate --policy_dir=runs/cartpole --episodes=100
-    python -m pipelines.evaluate --policy_dir=runs/cartpole --video=play.gif
+    python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif
 
-Episodes are assigned to environments in advance, so short ones are not favoured. Nothing is
-written but what --json and --video name. gin configures nothing here.
+Episodes are assigned to environments in advance, so short ones are not favoured. --json names a
+file for every return; without it nothing is written. gin configures nothing here.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 _FLAGS = flags.FlagValues()
 _POLICY_DIR = flags.DEFINE_string(
-    'policy_dir', None, 'An exported policy, or the directory of a run, for its policy/.',
-    flag_values=_FLAGS,
+    'policy_dir', None, 'An exported policy, or the directory of a run.', flag_values=_FLAGS
 )
 _EPISODES = flags.DEFINE_integer('episodes', 100, 'Number of episodes.', flag_values=_FLAGS)
 _SEED = flags.DEFINE_integer(
@@ -42,10 +41,13 @@ _SEED = flags.DEFINE_integer(
 )
 _EPSILON = flags.DEFINE_float('epsilon', 0.0, 'Share of random actions.', flag_values=_FLAGS)
 _ENV_NAME = flags.DEFINE_string(
-    'env_name', None, "A Gymnasium id; the policy's own by default.", flag_values=_FLAGS
+    'env_name',
+    None,
+    "A Gymnasium id, 'module:Id' or 'module:Class'; the policy's own by default.",
+    flag_values=_FLAGS,
 )
 _JSON = flags.DEFINE_string(
-    'json', None, 'Also write the results, with every return, to this file.', flag_values=_FLAGS
+    'json', None, 'Also write the report, with every return, to this file.', flag_values=_FLAGS
 )
 _VIDEO = flags.DEFINE_string(
     'video', None, 'Also record one episode to this GIF file.', flag_values=_FLAGS
@@ -68,23 +70,31 @@ def _main() -> None:
         raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
     if _VIDEO.value and not _VIDEO.value.endswith('.gif'):
         raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
-    json_path, video_path = _output(_JSON), _output(_VIDEO)
+    for path in map(pathlib.Path, filter(None, (_JSON.value, _VIDEO.value))):
+        if not path.parent.is_dir():
+            raise UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            why = (
+                'it is a directory' if path.is_dir() else f'{path.parent} is not yours to write to'
+            )
+            raise UserError(f"'{path}' cannot be written: {why}")
 
     from envs.task import Task
     from pipelines.loops import evaluation
-    from pipelines.runs import export
+    from pipelines.runs.export import LoadedPolicy
 
-    policy_dir = export.find_policy(_POLICY_DIR.value)
-    policy = export.LoadedPolicy(policy_dir)
-    card = policy.card | ({'env_name': _ENV_NAME.value} if _ENV_NAME.value else {})
-    task = Task.from_card(card)
+    policy = LoadedPolicy(_policy_dir(_POLICY_DIR.value))
+    task = Task.from_card(policy.card, _ENV_NAME.value)
+    then, now = policy.card.get('env_package'), task.card()['env_package']
+    if then and then != now and task.env_name == policy.card['env_name']:
+        print(f'the policy was trained with {then}; this is {now or "not installed as a package"}')
     envs = task.evaluation_envs(min(_EPISODES.value, evaluation.MAX_ENVS))
     policy.check_fits(envs)
     evaluator = evaluation.Evaluator(envs, policy, _EPSILON.value, policy.card.get('gamma'))
     returns = evaluator(_EPISODES.value, _SEED.value)
     values = evaluator.overestimation
     report = {
-        'policy_dir': policy_dir,
+        'policy_dir': _POLICY_DIR.value,
         'env_name': task.env_name,
         'episodes': _EPISODES.value,
         'seed': _SEED.value,
@@ -101,30 +111,31 @@ def _main() -> None:
     )
     if values:
         print(f'discounted return: expected {values.in_words()}')
-    if json_path:
+    if _JSON.value:
         try:
-            files.write_json(json_path, report)
+            files.write_json(pathlib.Path(_JSON.value), report)
         except OSError as e:
-            raise UserError(f"--json='{json_path}' cannot be written: {e.strerror}") from e
-        print(f'every return is in {json_path}')
-    if video_path:
-        _film(policy, task, video_path)
+            raise UserError(f"--json='{_JSON.value}' cannot be written: {e.strerror}") from e
+        print(f'every return is in {_JSON.value}')
+    if _VIDEO.value:
+        _film(policy, task, pathlib.Path(_VIDEO.value))
 
 
-def _output(flag: flags.FlagHolder) -> pathlib.Path | None:
-    """The file that a flag names; None if it is not given."""
-    if not flag.value:
-        return None
-    path = pathlib.Path(flag.value).expanduser()
-    if not path.parent.is_dir():
-        why = f'there is no directory {path.parent}'
-    elif path.is_dir():
-        why = 'it is a directory'
-    elif not os.access(path.parent, os.W_OK):
-        why = f'nothing may be written to {path.parent}'
-    else:
-        return path
-    raise UserError(f"--{flag.name}='{path}' cannot be written: {why}")
+def _policy_dir(name: str) -> str:
+    """The policy's directory; of a run's directory, the one below it.
+
+    Raises:
+      UserError: it is a run that has not finished.
+    """
+    path = pathlib.Path(name).expanduser()
+    if (path / 'policy' / 'policy_card.json').exists():
+        return str(path / 'policy')
+    if (path / 'checkpoints').is_dir():
+        raise UserError(
+            f"--policy_dir='{name}' is a run that has exported no policy yet: run its command "
+            'again to finish it'
+        )
+    return str(path)
 
 
 def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:

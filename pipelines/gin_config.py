@@ -15,7 +15,7 @@ from typing import Any
 
 import gin
 
-from pipelines import files, gin_files, gin_messages, other_words
+from pipelines import files, gin_files, gin_messages, vocabulary
 from pipelines.errors import UserError
 from pipelines.gin_files import Bound
 
@@ -64,21 +64,30 @@ def _check_program(program: str, gin_file: str | None) -> None:
     """Raises a UserError for a setting of the other program."""
     for bound in _bound:
         other = bound.selector.rpartition('.')[2]
-        if other not in other_words.PROGRAMS or other == program:
+        if other not in vocabulary.PROGRAMS or other == program:
             continue
         if bound.path is not None:
             raise UserError(
                 f"--gin_file='{gin_file}' configures {other}, and this is {program}: run "
                 f'python -m pipelines.{other} --gin_file={gin_file}, or choose another file'
             )
-        ours = other_words.binding(bound.parameter, str(bound.value), program)
-        instead = f': write {other_words.as_argument(ours)}' if ours else ''
+        ours = vocabulary.what_to_type(program, bound.parameter, repr(bound.value))
+        instead = f': write {ours}' if ours else ''
         raise UserError(f"gin: '{bound}' is for {other}, and this is {program}{instead}")
 
 
-def is_bound(name: str) -> bool:
-    """Whether a line has bound a parameter, such as 'make_q_network.torso', in any scope."""
-    return any(_configured(name, _full_name(bound)) for bound in _bound)
+def is_bound(name: str, by_the_user: bool = False) -> bool:
+    """Whether a line has bound a parameter, such as 'make_q_network.torso', in any scope.
+
+    Args:
+      name: the configurable and its parameter.
+      by_the_user: lines of this package's own files do not count.
+    """
+    return any(
+        _configured(name, _full_name(bound))
+        for bound in _bound
+        if not (by_the_user and bound.is_shipped)
+    )
 
 
 @contextlib.contextmanager
@@ -125,7 +134,7 @@ def _pardoned(bound: Sequence[Bound]) -> set[int]:
         if repr(before) == repr(line.value):
             continue
         found |= _configures(before, bound[:i])
-        if _is_program(line) and isinstance(before, bool | str | None):
+        if _is_choice(line, before):
             found |= {j for j, other in enumerate(bound[:i]) if _may_depend(other, line)}
     return found
 
@@ -157,11 +166,15 @@ def _default(line: Bound) -> Any:
     if line.selector == 'gin.macro':
         return None
     parameters = inspect.signature(gin.get_configurable(line.selector)).parameters
-    return parameters[line.parameter].default if line.parameter in parameters else None
+    found = parameters.get(line.parameter)
+    return None if found is None or found.default is found.empty else found.default
 
 
-def _is_program(line: Bound) -> bool:
-    return line.selector.rpartition('.')[2] in other_words.PROGRAMS
+def _is_choice(line: Bound, before: Any) -> bool:
+    """Whether what `line` replaces may have used something: a reference, a program's switch."""
+    if line.selector.rpartition('.')[2] in vocabulary.PROGRAMS:
+        return isinstance(before, bool | str)
+    return any(_references(before))
 
 
 def _may_depend(line: Bound, switch: Bound) -> bool:

@@ -8,7 +8,7 @@ import re
 
 import gin
 
-from pipelines import other_words
+from pipelines import vocabulary
 from pipelines.gin_files import Bound, GinError
 
 # Renamed parameters, and the binding to use instead.
@@ -35,11 +35,13 @@ def used_by_nothing(bound: Bound) -> str:
     """The message for a binding that no part of the run has asked for."""
     place = f" ('{bound.path}', line {bound.line})" if bound.path is not None else ''
     if bound.selector == 'gin.macro':
-        meant = other_words.binding(bound.name, str(bound.value))
-        cure = f'did you mean {meant}?' if meant else 'remove it, or write its configurable first'
+        meant = vocabulary.what_to_bind('train_ddqn', bound.name, str(bound.value))
+        if meant and bound.path is None:
+            meant = vocabulary.as_argument(meant)
+        cure = f'write {meant}' if meant else 'remove it, or use it as %' + bound.name
     else:
         name = bound.selector.rpartition('.')[2]
-        by = other_words.SWITCHED_ON_BY.get(name)
+        by = vocabulary.SWITCHED_ON_BY.get(name)
         cure = 'remove it, or switch on what it configures' + (f' ({by})' if by else '')
     return f"gin: the binding '{bound}'{place} is used by nothing in this run: {cure}"
 
@@ -60,7 +62,8 @@ def _complaint(error: GinError, program: str) -> str:
         r"Configurable '([\w.]+)' doesn't have a parameter named '(\w+)'", message
     ):
         name, parameter = bound.groups()
-        return f"'{name}' has no parameter '{parameter}': {_cure(name, parameter, value, program)}"
+        cure = _cure(name, parameter, value, error, program)
+        return f"'{name}' has no parameter '{parameter}': {cure}"
     if message.startswith("No configurable matching 'atari'"):
         return "this needs ale-py: pip install -c constraints.txt -e '.[atari]'"
     if unknown := re.search(
@@ -73,15 +76,17 @@ def _complaint(error: GinError, program: str) -> str:
     return message
 
 
-def _cure(name: str, parameter: str, value: str, program: str) -> str:
+def _cure(name: str, parameter: str, value: str, error: GinError, program: str) -> str:
     if renamed := _RENAMED.get((name, parameter)):
         return f'use {renamed} instead'
-    if flag := other_words.flag(parameter, ['root_dir', 'seed', 'gin_file', 'check_only']):
-        return f'it is a flag: --{flag}' + (f'={value}' if flag == 'seed' and value else '')
-    of = name if name in other_words.PROGRAMS else program
-    if meant := other_words.binding(parameter, value, of):
-        return f'write {meant}'
-    parameters = inspect.signature(gin.get_configurable(name)).parameters
+    of = name if name in vocabulary.PROGRAMS else program
+    if meant := vocabulary.what_to_bind(of, parameter, value):
+        return _to_type(meant, error)
+    if flag := vocabulary.what_to_type(of, parameter, value):
+        return f'write {flag}'
+    signature = inspect.signature(gin.get_configurable(name)).parameters
+    parameters = [p for p in signature if signature[p].default is not signature[p].empty]
+    parameters = [p for p in parameters if _exists(f'{name}.{p}')]
     near = difflib.get_close_matches(parameter, parameters, n=3, cutoff=0.4)
     return f'did you mean {", ".join(near)}?' if near else 'it takes ' + ', '.join(parameters)
 
@@ -92,9 +97,9 @@ def _instead_of_unknown(name: str, sign: str, error: GinError, value: str, progr
         return f'did you mean {", ".join(sign + n for n in near)}?'
     typed = _BINDING.match(error.text)
     if not sign and typed and '.' in typed[1]:
-        meant = other_words.binding(typed[1].rpartition('.')[2], value, program)
+        meant = vocabulary.what_to_bind(program, typed[1].rpartition('.')[2], value)
         if meant:
-            return f'did you mean {meant}?'
+            return _to_type(meant, error)
     return (
         'what is yours needs @gin.configurable, and its module a line `import my_module` before '
         'this one'
@@ -111,22 +116,24 @@ def _of_syntax(error: GinError, message: str, program: str) -> str:
         return f'the value is missing after {name} ='
     if re.search(r'[;,]\s*[A-Za-z_][\w./]*\s*=', value):
         return 'one binding at a time, each with a --gin_bindings (in a file, a line) of its own'
-    meant = other_words.python_value(value)
-    if meant is None:
+    meant = vocabulary.as_python(value)
+    if meant == value:
         return _in_words(error, message)
-    if not _exists(name):
-        binding = other_words.binding(name.rpartition('.')[2], value, program)
-    else:
-        binding = None
-    return _to_type(binding or f'{name} = {meant}', error)
+    if re.fullmatch(r'\w+', value) and _is_configurable(value):
+        meant = f'@{value}'
+    instead = (
+        None if _exists(name) else vocabulary.what_to_bind(program, name.rpartition('.')[2], value)
+    )
+    return _to_type(instead or f'{name} = {meant}', error)
 
 
 def _without_equals_sign(error: GinError, message: str) -> str:
     words = re.fullmatch(r'([A-Za-z_]\w*[./][\w./]+)(?:\s*(?:==|:=|:)\s*|\s+|$)(.*)', error.text)
     if words is None:
         return _in_words(error, message)
-    name, value = words[1], words[2].strip() or 'VALUE'
-    return 'a binding is NAME = VALUE: ' + _to_type(f'{name} = {value}', error)
+    name, value = words[1], vocabulary.as_python(words[2]) or 'VALUE'
+    why = 'a binding is NAME = VALUE' if '=' in error.text else 'it has no "="'
+    return f'{why}: {_to_type(f"{name} = {value}", error)}'
 
 
 def _in_words(error: GinError, message: str) -> str:
@@ -139,7 +146,15 @@ def _in_words(error: GinError, message: str) -> str:
 
 def _to_type(binding: str, error: GinError) -> str:
     """What to type: an argument of a command, or a line of a file."""
-    return f'write {other_words.as_argument(binding) if error.path is None else binding}'
+    return f'write {vocabulary.as_argument(binding) if error.path is None else binding}'
+
+
+def _is_configurable(name: str) -> bool:
+    try:
+        gin.get_configurable(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _exists(name: str) -> bool:

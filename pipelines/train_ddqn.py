@@ -18,10 +18,15 @@ Run the same command again to resume a run that was stopped. The most useful bin
                                                 range of the returns
     train_ddqn.munchausen = True                needs double = False and n_step = 1
     train_ddqn.noisy = True                     noisy layers; set QLearningAgent.epsilon = 0.0
+
+    train_ddqn.env_name = 'my_env:MyEnv'        a class in a module of your own, with
+    task.env_kwargs = {'size': 5}               its constructor's arguments, and
+    task.wrappers = ['FlattenObservation']      wrappers, in training and evaluation alike
 """
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -65,15 +70,17 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
     """
     import tensorflow as tf
 
+    from envs import task
     from pipelines import assembly
     from pipelines.experience import replay
-    from pipelines.runs import video
+    from pipelines.runs import run_dir, video
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
     with gin_config.values_come_from_gin():
         replay_dir = pathlib.Path(root_dir).expanduser() / 'replay'
-        parts = assembly.assemble_ddqn(settings, seed, replay_dir)
+        kept = run_dir.remembered(root_dir, 'vectorization')
+        parts = assembly.assemble_ddqn(settings, seed, replay_dir, vectorization=kept)
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
@@ -81,15 +88,18 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
         print(cli.CHECKED)
         return
     schedule = settings.schedule()
-    may_change = [*settings.changeable(), *replay.MAY_CHANGE]
-    with RunDir(root_dir) as run:
-        if not run.claim(Claim(seed, schedule, may_change, parts.resolved)):
+    may_change = [*settings.changeable(), *replay.MAY_CHANGE, *task.MAY_CHANGE]
+    decided = {'vectorization': parts.training.task.vectorization}
+    with RunDir(root_dir) as run, contextlib.closing(parts.training.envs):
+        if not run.claim(Claim(seed, schedule, may_change, parts.resolved, decided)):
             return
         with parts.replay:
             session = Session(run, seed, schedule, parts.training)
             session.start()
             for note in parts.notes:
                 print(note)
+            if parts.collect_and_train.learning_start_env_steps is None:
+                print(parts.begins)
             # A resumed run must not draw the numbers of its beginning again.
             tf.random.set_seed(session.derived_seed('explore'))
             parts.collector.reset(session.derived_seed('collect'))

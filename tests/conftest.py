@@ -14,6 +14,7 @@ _WHOLE_RUNS = (
     'train_ddqn_test',
     'compare_test',
     'train_reinforce_test',
+    'your_environment_test',
     'learning_test',
     'tutorials_test',
     'evaluate_test',

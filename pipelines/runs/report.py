@@ -31,7 +31,7 @@ def write(
     summary: Summary,
     *,
     card: dict[str, Any],
-    observations: np.ndarray,
+    observations: Any,
     eval_seed: int,
 ) -> None:
     """Exports, proves and evaluates the policy, plots the run, and writes summary.json.
@@ -59,6 +59,7 @@ def write(
         evaluator = make_evaluator(task, policy, episodes, epsilon, training.gamma)
         returns = evaluator(episodes, eval_seed)
         values = evaluator.overestimation
+        evaluator.close()
         if schedule.video_interval_episodes is not None:
             recorder = video.Recorder(task, policy, epsilon)
             (root / 'videos').mkdir(exist_ok=True)

@@ -107,8 +107,8 @@ class Session:
         task = training.task
         print(f'{training.agent_name} on {task.env_name}, seed {self._seed}, in {self._run.path}')
         print(training.experience.description)
-        if task.atari:
-            print(task.atari)
+        for note in training.notes:
+            print(note)
         if self._checkpoints.restore():
             print(f'resuming from {self._progress_in_words}{training.experience.contents}')
         training.statistics.env_steps = self._env_steps
@@ -251,9 +251,12 @@ class Session:
         """
         training = self._training
         observations = training.experience.newest_observations(_NUM_PROOF_OBSERVATIONS)
-        if not len(observations):  # nothing was collected since the run was resumed
+        if not len(
+            tf.nest.flatten(observations)[0]
+        ):  # nothing was collected since the run was resumed
             observations = training.envs.reset(seed=self.derived_seed('proof')).observation
         best = self._best_policy.found
+        self._best_policy.close()
         card = {
             'seed': self._seed,
             'env_steps': best['env_steps'],
