@@ -15,6 +15,7 @@ _WHOLE_RUNS = (
     'compare_test',
     'train_reinforce_test',
     'your_environment_test',
+    'actions_test',
     'learning_test',
     'tutorials_test',
     'evaluate_test',

@@ -119,6 +119,11 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
     },
     {'python -m pipelines.train_ddqn --root_dir=runs/torso --gin_file=torso.gin': _SHORT_DDQN},
     {
+        'python -m pipelines.train_ddqn --root_dir=runs/taxi --gin_file=configs/ddqn_taxi.gin': (
+            _CHECK
+        ),
+    },
+    {
         'python -m pipelines.train_reinforce --root_dir=runs/two_heads '
         '--gin_file=configs/reinforce_cartpole_two_heads.gin': _CHECK,
     },

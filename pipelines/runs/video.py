@@ -249,11 +249,11 @@ def _bars_of_taken(
     name = 'pi' if 'probabilities' in outputs else 'Q'
     scores = outputs['probabilities' if name == 'pi' else 'q_values']  # [D, A]
     taken = lengths = scores[np.arange(len(action)), action]
-    headings = _value_heading(outputs) + ['bars: pi of the actions taken']
+    headings = _value_heading(outputs) + ['bars: pi(a | s)']
     if name == 'Q':
         mean = np.mean(scores, axis=1, where=scores > masks.NEVER)  # [D]
         lengths = (taken - mean) / max(float(np.abs(taken - mean).max()), 1e-6)
-        headings[-1] = 'bars: Q of the actions taken, less the mean'
+        headings[-1] = 'bars: Q less the mean Q'
     bars = [
         _Bar(f'{d}: {a}', float(length), f'{name} {score:.3f}', '', True)
         for d, (a, length, score) in enumerate(zip(action, lengths, taken, strict=True))
