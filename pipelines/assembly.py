@@ -193,7 +193,7 @@ def _make_replay(
         Prioritisation(env_steps) if settings.prioritised else None,
         settings.min_replay_transitions,
     )
-    suitability.check_replay(settings, replay.blocks, ratio)
+    suitability.check_replay(settings, replay, ratio)
     return replay
 
 

@@ -218,6 +218,8 @@ def _configured(bound: str, used: str) -> bool:
     gin shortens names, so the common tail decides; a binding without a scope applies in every
     scope.
     """
+    if '.' not in bound or '.' not in used:  # a macro
+        return bound == used
     bound_scope, _, bound_name = bound.rpartition('/')
     used_scope, _, used_name = used.rpartition('/')
     return _applies(bound_scope, used_scope) and (

@@ -70,8 +70,6 @@ def bind_file(path: pathlib.Path, within: tuple[pathlib.Path, ...] = ()) -> Iter
       GinError: a statement cannot be understood, or names what does not exist.
       UserError: the file cannot be read, or a file that it includes; or files include each other.
     """
-    if path.resolve() in (file.resolve() for file in within):
-        raise UserError(f"gin: '{path}' includes itself: {' includes '.join(map(str, within))}")
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as e:
@@ -98,9 +96,15 @@ def find_included(name: str, path: pathlib.Path | None) -> pathlib.Path:
         places = [path.parent, *(reversed(places) if _is_ours(path) else places)]
     found = next((place / name for place in places if (place / name).is_file()), None)
     if found is None:
-        looked = ', '.join(dict.fromkeys(str(place.resolve()) for place in places))
-        where = f" in '{path}'" if path is not None else ''
-        raise UserError(f"gin: include '{name}'{where}: there is no such file in {looked}")
+        if path is None:
+            raise UserError(
+                f"gin: include '{name}': there is no such file, neither in the working directory "
+                'nor below pipelines/'
+            )
+        raise UserError(
+            f"gin: '{path}' includes '{name}', which is neither beside it nor in the working "
+            'directory nor below pipelines/'
+        )
     return found
 
 
@@ -137,7 +141,12 @@ def _bind(
         line = statement.location.line_num
         if isinstance(statement, gin.config_parser.IncludeStatement):
             included = find_included(statement.filename, path)
-            yield from bind_file(included, (*within, path) if path is not None else within)
+            above = within if path is None else (*within, path)
+            if included.resolve() in (file.resolve() for file in above):
+                raise UserError(
+                    f"gin: '{path}' includes '{statement.filename}', which leads back to itself"
+                )
+            yield from bind_file(included, above)
         elif isinstance(statement, gin.config_parser.ImportStatement):
             _import(statement, path)
         elif isinstance(statement, gin.config_parser.BindingStatement):
@@ -155,6 +164,8 @@ def _line_of(error: Exception, otherwise: int) -> int:
     """The line that an error of the parser names."""
     if isinstance(error, SyntaxError) and error.lineno:
         return error.lineno
+    if isinstance(error, tokenize.TokenError):  # found at the end of the file
+        return error.args[1][0] - 1
     named = re.search(r'line (\d+)', str(error))  # a reference to something unknown
     return int(named[1]) if named else otherwise
 

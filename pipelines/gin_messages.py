@@ -33,7 +33,7 @@ def in_one_line(error: GinError, program: str) -> str:
 
 def used_by_nothing(bound: Bound) -> str:
     """The message for a binding that no part of the run has asked for."""
-    place = f" ('{bound.path}', line {bound.line})" if bound.path is not None else ''
+    place = f" (it stands in '{bound.path}', line {bound.line})" if bound.path is not None else ''
     if bound.selector == 'gin.macro':
         meant = vocabulary.what_to_bind('train_ddqn', bound.name, str(bound.value))
         if meant and bound.path is None:
@@ -43,7 +43,7 @@ def used_by_nothing(bound: Bound) -> str:
         name = bound.selector.rpartition('.')[2]
         by = vocabulary.SWITCHED_ON_BY.get(name)
         cure = 'remove it, or switch on what it configures' + (f' ({by})' if by else '')
-    return f"gin: the binding '{bound}'{place} is used by nothing in this run: {cure}"
+    return f"gin: the binding '{bound}' is used by nothing in this run: {cure}{place}"
 
 
 def undefined(error: ValueError, source: str) -> str:
@@ -139,7 +139,7 @@ def _without_equals_sign(error: GinError, message: str) -> str:
 def _in_words(error: GinError, message: str) -> str:
     """gin's own message, and what a binding looks like."""
     if 'multi-line' in message:
-        return 'a bracket or a quote is not closed'
+        return 'the line has no end: brackets come in pairs, and so do quotes'
     message = re.sub(r' \(.*line \d+\)$', '', message).rstrip('.')
     return f'{message}; a binding is NAME = VALUE, such as train_ddqn.gamma = 0.99'
 

@@ -18,6 +18,7 @@ from envs.task import Task
 from pipelines import gin_config
 from pipelines.errors import UserError
 from pipelines.experience.blocks import Blocks
+from pipelines.experience.replay import Replay
 from pipelines.loops.turns import TrainRatio
 from pipelines.settings import DdqnSettings, ReinforceSettings
 
@@ -143,14 +144,14 @@ def of_switches(settings: DdqnSettings, task: Task) -> list[str]:
     return lines
 
 
-def check_replay(settings: DdqnSettings, blocks: Blocks, ratio: TrainRatio) -> None:
+def check_replay(settings: DdqnSettings, replay: Replay, ratio: TrainRatio) -> None:
     """Raises a UserError if training would never begin."""
-    fewest, per_item = settings.min_replay_transitions, blocks.transitions_per_item
+    blocks, fewest = replay.blocks, settings.min_replay_transitions
     if fewest > blocks.max_starts:
         raise UserError(
             f'train_ddqn.min_replay_transitions = {fewest}: more than Replay.capacity_transitions '
-            f'gives room for, {blocks.max_starts} in whole items of {per_item}: lower the first or '
-            'raise the second'
+            f'= {replay.capacity_transitions} gives room for, {blocks.max_starts} in whole items '
+            f'of {replay.transitions_per_item}: lower the first or raise the second'
         )
     vector_steps = settings.num_env_steps // settings.num_envs - _begins(blocks, ratio)
     if ratio.train_steps_due(max(0, vector_steps) * settings.num_envs, 0) < 1:

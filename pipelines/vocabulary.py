@@ -57,7 +57,7 @@ _SETTINGS = {
     "train_reinforce.baseline = 'value'": 'use_baseline value_baseline critic value_function',
     'adam.learning_rate = 0.001': 'lr step_size policy_lr q_lr critic_lr actor_lr learn_rate '
     'learningrate optimizer_lr',
-    'mlp_torso.units = (64, 64)': 'hidden_units hidden_size hidden_sizes hidden hidden_dim units '
+    'mlp_torso.units = (64, 64)': 'hidden_units hidden_size hidden_sizes hidden hidden_dim '
     'hidden_dims hidden_layers hidden_layer_sizes layers layer_sizes net_arch fc_layer_params '
     'fc_layers fc_units num_units fcnet_hiddens policy_kwargs mlp_units network_units',
     'make_q_network.torso = @mlp_torso': 'network policy_network q_network net policy policy_type '
