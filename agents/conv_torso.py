@@ -39,6 +39,13 @@ def is_picture(spec: Any) -> bool:
     return min(_layout(spec)[0]) >= _SMALLEST
 
 
+def _may_be_picture(spec: Any) -> bool:
+    """Whether convolutions make sense if they are asked for."""
+    if not isinstance(spec, tf.TensorSpec) or spec.shape.rank not in (2, 3, 4):
+        return False
+    return spec.shape.rank > 2 or min(spec.shape) >= 2 * _SMALLEST
+
+
 def _layout(spec: tf.TensorSpec) -> tuple[list[int], list[int]]:
     """((height, width), the order of axes that puts them before the channels).
 
@@ -82,9 +89,7 @@ def conv_torso(
         out of its range.
     """
     torsos.check_initializer('conv_torso.kernel_initializer', kernel_initializer)
-    if not isinstance(observation_spec, tf.TensorSpec) or observation_spec.shape.rank not in (
-        2, 3, 4,
-    ):  # fmt: skip
+    if not _may_be_picture(observation_spec):
         raise errors.ConfigError(
             'conv_torso needs a picture, such as uint8 [height, width, channels] or stacked '
             f'frames [K, height, width], and is given {_in_words(observation_spec)}: use '

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 
@@ -21,9 +23,9 @@ class Guarded(gym.Env):
 
     def __init__(self, several: bool = False):
         self._sizes = np.array(SEVERAL if several else (6,))
-        self.action_space = gym.spaces.Discrete(6, start=3)  # numbered 3 to 8
+        self.action_space: Any = gym.spaces.Discrete(6, start=3)  # numbered 3 to 8
         if several:
-            self.action_space = gym.spaces.MultiDiscrete(SEVERAL, start=[1, 0, -4])
+            self.action_space = gym.spaces.MultiDiscrete(list(SEVERAL), start=[1, 0, -4])
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)

@@ -10,6 +10,7 @@ random masks. Exits with 1 if an illegal action was taken.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -38,8 +39,9 @@ SEVERAL = {
 }
 
 
-def flags_of(name: str, root_dir: str, num_steps: int) -> tuple[object, list[str]]:
+def flags_of(name: str, root_dir: str, num_steps: int) -> tuple[Any, list[str]]:
     """(The program, its flags) of the run with this name."""
+    program: Any
     if name.startswith('reinforce'):
         several = name.endswith('several')
         episodes = num_steps // guarded.LENGTH

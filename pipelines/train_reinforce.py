@@ -69,6 +69,8 @@ def train(
     from pipelines import assembly
     from pipelines.loops.episode_losses import Turn
     from pipelines.runs import run_dir, video
+    from pipelines.runs.beginning import Beginning
+    from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
@@ -78,6 +80,9 @@ def train(
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
+    callbacks = Callbacks.configured(settings.name(), settings.callbacks, parts.training)
+    beginning = Beginning.configured(settings, parts.training)
+    beginning.check_unless_resumed(root_dir, announce=check_only)
     if check_only:
         print(cli.CHECKED)
         return
@@ -85,10 +90,10 @@ def train(
     may_change = [*settings.changeable(), *task.MAY_CHANGE]
     decided = {'vectorization': training.task.vectorization}
     with RunDir(root_dir) as run, contextlib.closing(training.envs):
-        if not run.claim(Claim(seed, schedule, may_change, decided=decided)):
+        if not run.claim(Claim(seed, schedule, may_change, callbacks.identity, decided)):
             return
         with parts.queue:
-            session = Session(run, seed, schedule, training)
+            session = Session(run, seed, schedule, training, callbacks, beginning)
             session.start()
             # A resumed run must not draw the numbers of its beginning again.
             tf.random.set_seed(session.derived_seed('explore'))
@@ -101,7 +106,7 @@ def train(
             if session.is_complete:
                 train_steps = int(training.agent.train_step_counter)
                 episodes = training.statistics.num_episodes
-                session.finish({'train_steps_per_episode': train_steps / episodes})
+                session.finish({'train_steps_per_episode': train_steps / max(1, episodes)})
 
 
 if __name__ == '__main__':

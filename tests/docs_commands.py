@@ -76,7 +76,19 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
         'python -m pipelines.evaluate --policy_dir=runs/cartpole --episodes=100 '
         '--json=play.json --video=play.gif': (),
         'tensorboard --logdir=runs/cartpole/tensorboard': ('--inspect',),
+        'python -m pipelines.train_ddqn --root_dir=runs/again '
+        """--gin_bindings="train_ddqn.warm_start = 'runs/cartpole'" """
+        '--gin_bindings="QLearningAgent.epsilon = 0.05" '
+        '--gin_bindings="adam.learning_rate = 1e-4"': _SHORT_DDQN,
+        'python -m pipelines.train_ddqn --root_dir=runs/from_cartpole '
+        """--gin_bindings="train_ddqn.env_name = 'Acrobot-v1'" """
+        """--gin_bindings="train_ddqn.warm_start = 'runs/cartpole'" """
+        '--gin_bindings="train_ddqn.warm_start_reinitialise = '
+        """['advantage_stream/1', 'torso/0']\"""": _CHECK,
+        'python -m pipelines.train_ddqn --root_dir=runs/second '
+        """--gin_bindings="train_ddqn.reuse_replay = 'runs/cartpole'\"""": _CHECK,
     },
+    {'python -m pipelines.train_ddqn --root_dir=runs/watched --gin_file=watched.gin': _SHORT_DDQN},
     {
         'python -m pipelines.compare --experiment=mine.toml --root_dir=runs/mine': (),
     },

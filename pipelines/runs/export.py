@@ -44,6 +44,7 @@ from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files
 from pipelines.errors import UserError
+from pipelines.runs import weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
@@ -107,7 +108,8 @@ def _save(policy: Any, directory: pathlib.Path, card: dict, observations: Any) -
     stochastic = getattr(policy, 'stochastic', False)
     np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **example, **live)
     described = specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
-    files.write_json(directory / 'policy_card.json', card | described | {'versions': _versions()})
+    described |= {'weights': weights.described(policy), 'versions': _versions()}
+    files.write_json(directory / 'policy_card.json', card | described)
 
 
 def _parts(value: Any, kind: str = 'observation') -> dict[str, Any]:
@@ -225,10 +227,6 @@ def _versions() -> dict[str, str]:
     return versions | {'python': sys.version.split()[0]}
 
 
-def _zeros(described: Mapping[str, Any], batch_size: int) -> tf.Tensor:
-    return tf.zeros([batch_size, *described['shape']], described['dtype'])
-
-
 class LoadedPolicy:
     """An exported policy, loaded with TensorFlow alone."""
 
@@ -274,10 +272,14 @@ class LoadedPolicy:
 
     def get_initial_state(self, batch_size: int) -> Any:
         """Returns the policy state at the start of an episode; () if the policy has none."""
-        spec = self.card.get('state_spec')
-        if not spec or 'shape' in spec and 'dtype' in spec:
-            return _zeros(spec, batch_size) if spec else ()
-        return {name: _zeros(part, batch_size) for name, part in spec.items()}
+
+        def zeros(part: Mapping[str, Any]) -> tf.Tensor:
+            return tf.zeros([batch_size, *part['shape']], part['dtype'])
+
+        spec = self.card.get('state_spec', {})
+        if isinstance(spec.get('dtype'), str):  # one array
+            return zeros(spec)
+        return {name: zeros(part) for name, part in spec.items()} or ()
 
     def action(self, time_step: ts.TimeStep, policy_state: Any = ()) -> policy_step.PolicyStep:
         """Acts on a batch through `act`; a Q-network's info holds its `value`, float32 [B]."""
@@ -294,6 +296,5 @@ class LoadedPolicy:
             inputs['reset'] = tf.equal(time_step.step_type, ts.StepType.FIRST)
             inputs |= _parts(policy_state, 'state')
         outputs = self._model.signatures['act'](**inputs)
-        if not self.card.get('state_spec'):
-            return outputs, ()
-        return outputs, _state_from(outputs, policy_state)
+        has_state = bool(self.card.get('state_spec'))
+        return outputs, _state_from(outputs, policy_state) if has_state else ()

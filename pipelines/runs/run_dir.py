@@ -10,6 +10,7 @@
     replay/         every step collected, written once (see `experience.log`)
     policy/         the exported policy (also policy_raw/, policy_stochastic/)
     videos/         GIFs of greedy play    curve.png  metrics.png  summary.json
+    callback_error.txt   the traceback of a callback that has failed
 
 Files that do not grow are written under another name and then renamed, so none is half-written.
 """
@@ -30,12 +31,15 @@ from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
 from pipelines.settings import RunSchedule
 
+_NOTHING = ('None', '()', '[]', '{}')  # what a setting is that is left out
 FORMAT = '3'  # of identity.json and of checkpoints
 _POLICIES = ('policy', 'policy_raw', 'policy_stochastic')
 _ENVIRONMENT_ERROR = 'environment_error.txt'
-_OWN_NAMES = (
-    *_POLICIES, 'config.gin', 'summary.json', 'curve.png', 'metrics.png', _ENVIRONMENT_ERROR,
+_FILES = (
+    'config.gin', 'summary.json', 'curve.png', 'metrics.png', 'callback_error.txt',
+    _ENVIRONMENT_ERROR,
 )  # fmt: skip
+_OWN_NAMES = (*_POLICIES, *_FILES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Claim:
     seed: int
     schedule: RunSchedule
     may_change: Iterable[str]  # bindings that are not part of the experiment
-    # Values that depend on this machine.
+    # Values that no binding says by itself, such as those that depend on this machine.
     resolved: Mapping[str, str] = dataclasses.field(default_factory=dict)
     # What the run decided when it began, for `remembered`; it may change.
     decided: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -152,8 +156,15 @@ class RunDir:
             return True
         summary = Summary.read(summary_path)
         schedule = claim.schedule
-        if not summary.covers(schedule.length, schedule.num_episodes):
+        if not summary.covers(schedule.length, schedule.num_episodes, schedule.ends):
             return True
+        if summary.stopped is not None:
+            print(
+                f'{self.path} is finished: {summary.env_steps:,} env steps, evaluation '
+                f"{summary.eval_mean:.1f}. '{summary.stopped['by']}' stopped it: "
+                f'{summary.stopped["why"]}. Change the callbacks to train longer.'
+            )
+            return False
         by_episodes = schedule.num_episodes and summary.episodes >= schedule.num_episodes
         print(
             f'{self.path} is finished: {summary.env_steps:,} env steps, evaluation '
@@ -169,6 +180,8 @@ class RunDir:
                 'it with that version, or choose another directory'
             )
         for name in sorted(before.keys() | now.keys()):
+            if name not in before and now[name] in _NOTHING:
+                continue  # a setting that is newer than the run, and that changes nothing
             if before.get(name) != now.get(name):
                 raise UserError(
                     f"--root_dir='{self.path}' holds a different experiment: {name} was "
