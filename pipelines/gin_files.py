@@ -6,18 +6,16 @@ not say what a later line has replaced. Each statement goes to gin as it comes.
 
 from __future__ import annotations
 
-import importlib
 import io
 import pathlib
 import re
 import tokenize
-import traceback
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import gin
 
-from pipelines import files
+from pipelines import files, imports
 from pipelines.errors import UserError
 
 _INCLUDE = re.compile(r"""include\s+(['"])(.+?)\1""")
@@ -203,26 +201,8 @@ def _import(statement: gin.config_parser.ImportStatement, path: pathlib.Path | N
             f'{where}: write `import my_module`, and @gin.configurable above what it makes known'
         )
     imported = module if statement.is_from else statement.module
-    try:
-        found = importlib.import_module(imported)
-        if statement.is_from and not hasattr(found, name):
-            imported = statement.module
-            importlib.import_module(imported)
-    except ModuleNotFoundError as e:
-        if e.name is None or not f'{imported}.'.startswith(f'{e.name}.'):
-            raise UserError(f'{where}: {_what_was_raised(e)}') from e
-        raise UserError(
-            f"{where}: there is no module '{e.name}' in the working directory or where "
-            'Python looks for modules'
-        ) from e
-    except (Exception, SystemExit) as e:
-        raise UserError(f'{where}: {_what_was_raised(e)}') from e
+    found = imports.module(where, imported)
+    if statement.is_from and not hasattr(found, name):
+        imported = statement.module
+        imports.module(where, imported)
     gin.parse_config(f'import {imported}')  # for the run's config.gin
-
-
-def _what_was_raised(error: BaseException) -> str:
-    """'it raises NameError: name 'x' is not defined (my_env.py, line 7)'."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    said = str(error).strip().split('\n')[0]
-    where = '' if isinstance(error, SyntaxError) else f' ({last.filename}, line {last.lineno})'
-    return f'it raises {type(error).__name__}: {said}{where}'

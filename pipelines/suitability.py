@@ -153,6 +153,8 @@ def check_replay(settings: DdqnSettings, replay: Replay, ratio: TrainRatio) -> N
             f'= {replay.capacity_transitions} gives room for, {blocks.max_starts} in whole items '
             f'of {replay.transitions_per_item}: lower the first or raise the second'
         )
+    if settings.reuse_replay is not None:
+        return  # it is full, or nearly
     vector_steps = settings.num_env_steps // settings.num_envs - _begins(blocks, ratio)
     if ratio.train_steps_due(max(0, vector_steps) * settings.num_envs, 0) < 1:
         raise UserError(
@@ -171,7 +173,7 @@ def when_training_begins(blocks: Blocks, ratio: TrainRatio) -> str:
     each = f'{steps:,} steps'
     if num_envs > 1:
         each += f' of each of the {num_envs} environments ({steps * num_envs:,} in all)'
-    return f'training begins {after} {each}, with {blocks.min_transitions:,} transitions in replay'
+    return f'training begins {after} {each}, with {blocks.wanted:,} transitions in replay'
 
 
 def _begins(blocks: Blocks, ratio: TrainRatio) -> int:

@@ -108,7 +108,10 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
             session.start()
             for note in parts.notes:
                 print(note)
-            if parts.collect_and_train.learning_start_env_steps is None:
+            if (
+                parts.collect_and_train.learning_start_env_steps is None
+                and not settings.reuse_replay
+            ):
                 print(parts.begins)
             # A resumed run must not draw the numbers of its beginning again.
             tf.random.set_seed(session.derived_seed('explore'))

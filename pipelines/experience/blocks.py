@@ -26,7 +26,7 @@ class Blocks:
     shape: TransitionShape
     transitions_per_item: int  # L: rows of a block that may start a transition
     max_items: int
-    min_transitions: int = 1  # that training waits for
+    min_transitions: int | None = None  # that training waits for; None: a whole item of each
 
     @property
     def rows(self) -> int:
@@ -39,17 +39,22 @@ class Blocks:
         return self.max_items * self.transitions_per_item
 
     @property
+    def wanted(self) -> int:
+        """How many transitions training waits for."""
+        return self.min_transitions or self.num_envs * self.transitions_per_item
+
+    @property
     def _blocks_each(self) -> int:
-        """How many blocks of each column hold `min_transitions` starts."""
-        return -(-self.min_transitions // (self.num_envs * self.transitions_per_item))
+        """How many blocks of each column hold `wanted` starts."""
+        return -(-self.wanted // (self.num_envs * self.transitions_per_item))
 
     @property
     def first_starts(self) -> int:
         """How many starts the first block of each column has, from 1 to L."""
         if self._blocks_each * self.num_envs > self.max_items:
             return self.transitions_per_item  # short items would be in the way of whole ones
-        wanted = -(-self.min_transitions // self.num_envs)
-        return wanted - (self._blocks_each - 1) * self.transitions_per_item
+        each = -(-self.wanted // self.num_envs)
+        return each - (self._blocks_each - 1) * self.transitions_per_item
 
     @property
     def filling_rows(self) -> int:
@@ -58,7 +63,7 @@ class Blocks:
 
     @property
     def start_vector_steps(self) -> int:
-        """After how many vector steps the table holds `min_transitions` starts.
+        """After how many vector steps the table holds `wanted` starts.
 
         LAST rows in blocks count as starts. Where each transition is an item, they do not, and it
         is a vector step later for every one among the rows.

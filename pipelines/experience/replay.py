@@ -105,8 +105,7 @@ class Replay:
         errors.check('Replay.transitions_per_item', transitions_per_item, errors.COUNT)
         errors.check('Replay.rows_per_chunk', rows_per_chunk, errors.COUNT)
         errors.check('Replay.stall_timeout_seconds', stall_timeout_seconds, errors.POSITIVE)
-        if prioritisation is not None:
-            transitions_per_item = 1
+        transitions_per_item = 1 if prioritisation is not None else transitions_per_item
         if capacity_transitions < transitions_per_item:
             raise UserError(
                 f'Replay.capacity_transitions = {capacity_transitions}: must be at least '
@@ -114,7 +113,6 @@ class Replay:
             )
         self.codec = RowCodec(row_spec)
         items = capacity_transitions // transitions_per_item
-        min_transitions = min_transitions or num_envs * transitions_per_item
         self.blocks = Blocks(num_envs, shape, transitions_per_item, items, min_transitions)
         self.num_envs, self.shape, self.prioritisation = num_envs, shape, prioritisation
         self.transitions_per_item = transitions_per_item
@@ -127,8 +125,9 @@ class Replay:
         self._timeout_seconds = stall_timeout_seconds
         self._signature = replay_client.table_signature(self.blocks.rows, self.codec.row_bytes)
         self._log_dir = log_dir
-        layout = (capacity_transitions, items, rows_per_chunk)
-        self.expected_bytes = memory.expected_bytes(self.codec, *layout)
+        self.expected_bytes = memory.expected_bytes(
+            self.codec, capacity_transitions, items, rows_per_chunk
+        )
         memory.check_fits(capacity_transitions, self.expected_bytes)
 
     @property
@@ -142,9 +141,8 @@ class Replay:
         )
 
     def __enter__(self) -> Replay:
-        self._log = ReplayLog(
-            self._log_dir, self.num_envs, self.codec.row_bytes, self.codec.described
-        )
+        codec = self.codec
+        self._log = ReplayLog(self._log_dir, self.num_envs, codec.row_bytes, codec.described)
         table = reverb.Table(
             name=replay_client.TABLE,
             sampler=self._sampler(),

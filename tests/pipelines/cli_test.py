@@ -76,7 +76,7 @@ BAD_TRAINING = {
     'train_ddqn.seed=3': 'write --seed=3',
     'train_ddqn.num_env_steps=1e6': 'must be a whole number, at least 1; write 1_000_000',
     "train_ddqn.double='False'": 'must be True or False; write False',
-    'from math import nothing': "there is no module 'math.nothing'",
+    'from math import nothing': "there is no module 'math.nothing', neither in",
     'train_reinforce.gamma=0.9': '--gin_bindings="train_ddqn.gamma = 0.9"',
     'train_ddqn.gamma==0.9': 'a binding is NAME = VALUE: write --gin_bindings="train_ddqn.gamma',
     'train_ddqn.num_env_steps=50,000': '--gin_bindings="train_ddqn.num_env_steps = 50_000"',

@@ -85,11 +85,14 @@ MODULES = {
         ('from PACKAGE.fine import NAME', None),  # what is in one
         ('from PACKAGE.fine import NOTHING', "no module 'PACKAGE.fine.NOTHING'"),
         ('import PACKAGE.nowhere', "no module 'PACKAGE.nowhere'"),
-        ('import PACKAGE.raises', "raises NameError: name 'undefined_name' is not defined"),
-        ('import PACKAGE.raises', 'raises.py, line 3)'),
+        (
+            'import PACKAGE.raises',
+            "could not be imported: NameError: name 'undefined_name' is not defined",
+        ),
+        ('import PACKAGE.raises', 'raises.py:3)'),
         ('import PACKAGE.lacks', "ModuleNotFoundError: No module named 'not_installed_anywhere'"),
-        ('import PACKAGE.leaves', 'raises SystemExit: 3'),
-        ('import PACKAGE.unfinished', 'raises SyntaxError: '),
+        ('import PACKAGE.leaves', 'could not be imported: SystemExit: 3'),
+        ('import PACKAGE.unfinished', 'could not be imported: SyntaxError: '),
         ('from __gin__ import dynamic_registration', 'write `import my_module`'),
     ],
 )
