@@ -21,4 +21,7 @@ def is_count(value: object, least: int = 1) -> bool:
 def check_count(name: str, value: object, least: int = 1) -> None:
     """Raises a ConfigError that starts with `name` unless `is_count(value, least)`."""
     if not is_count(value, least):
-        raise ConfigError(f'{name} = {value!r}: must be a whole number, at least {least}')
+        cure = ''
+        if isinstance(value, float) and value.is_integer() and value >= least:
+            cure = f'; write {int(value):_}'  # 1e3 is not whole in Python
+        raise ConfigError(f'{name} = {value!r}: must be a whole number, at least {least}{cure}')

@@ -2,7 +2,8 @@
 
 usage: python examples/play_raw.py POLICY_DIR [SEED]
 
-POLICY_DIR is a run's policy_raw/ directory; the same SEED plays the same episode again.
+POLICY_DIR is a run's policy_raw/ directory (or the run's own directory); the same SEED plays the
+same episode again.
 """
 
 import json
@@ -10,8 +11,8 @@ import os
 import pathlib
 import sys
 
-if len(sys.argv) not in (2, 3):
-    print('usage: python examples/play_raw.py POLICY_DIR [SEED]', file=sys.stderr)
+if len(sys.argv) not in (2, 3) or not all(seed.isdecimal() for seed in sys.argv[2:]):
+    print('error: usage: python examples/play_raw.py POLICY_DIR [SEED]', file=sys.stderr)
     sys.exit(2)
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 import ale_py
@@ -20,7 +21,17 @@ import tensorflow as tf
 from ale_py import roms
 
 policy_dir, seed = pathlib.Path(sys.argv[1]), int((sys.argv[2:] or [0])[0])
-card = json.loads((policy_dir / 'policy_card.json').read_text())
+if (policy_dir / 'policy_raw').is_dir():
+    policy_dir = policy_dir / 'policy_raw'
+card_file = policy_dir / 'policy_card.json'
+card = json.loads(card_file.read_text()) if card_file.is_file() else {}
+if card.get('observation_spec', {}).get('shape') != [2, 210, 160, 3]:
+    print(
+        f"error: '{policy_dir}' holds no policy that takes raw screens: a finished run of an Atari "
+        'game has one in policy_raw/',
+        file=sys.stderr,
+    )
+    sys.exit(2)
 options = card['env_options']
 act = tf.saved_model.load(str(policy_dir)).signatures['act']
 

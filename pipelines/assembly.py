@@ -22,6 +22,7 @@ from agents.prioritisation import Prioritisation
 from agents.q_variants import Variant
 from envs.gymnasium_env import GymnasiumEnv
 from envs.task import Task
+from pipelines import suitability
 from pipelines.errors import UserError
 from pipelines.experience.episode_queue import EpisodeQueue
 from pipelines.experience.minibatches import TransitionShape
@@ -35,7 +36,6 @@ from pipelines.protocols import StepListener
 from pipelines.runs import act
 from pipelines.runs.training import Training
 from pipelines.settings import DdqnSettings, ReinforceSettings
-from pipelines.suitability import check_replay, check_task, when_training_begins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +50,7 @@ class DdqnParts:
     ratio: TrainRatio
     collect_and_train: CollectAndTrain
     notes: Sequence[str]  # lines about the agent, printed at the start
+    begins: str  # a line for the start of a run that has not trained yet
     resolved: Mapping[str, str]  # values that depend on this machine
 
 
@@ -129,7 +130,8 @@ def assemble_ddqn(
     )
     return DdqnParts(
         training, agent, replay, collector, learner, ratio, collect_and_train,
-        notes=[*variant.notes(agent), when_training_begins(settings, replay, ratio)],
+        notes=[*variant.notes(agent), *suitability.of_switches(settings, task)],
+        begins=suitability.when_training_begins(replay.blocks, ratio),
         resolved={'dtype policy': agent.q_network.dtype_policy_name},
     )  # fmt: skip
 
@@ -140,8 +142,7 @@ def _make_envs(
     """The task, its training environments, and lines about them."""
     task, notes = Task.configured(settings.env_name).for_run(settings.num_envs, vectorization)
     envs = task.training_envs(settings.num_envs)
-    if isinstance(settings, DdqnSettings):
-        check_task(settings, task, envs)
+    notes = [*notes, *suitability.check_task(settings, task, envs)]
     envs.try_out()
     return task, envs, notes
 
@@ -193,8 +194,9 @@ def _make_replay(
         ratio.max_train_steps * settings.batch_size,
         replay_dir,
         Prioritisation(env_steps) if settings.prioritised else None,
+        settings.min_replay_transitions,
     )
-    check_replay(settings, replay, ratio)
+    suitability.check_replay(settings, replay, ratio)
     return replay
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import select
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -33,17 +34,17 @@ def run(
 
     Returns:
       The exit code. 0: success, or help. 2: a user's error, printed as one line on standard
-      error. 130: interrupted before there was anything to save.
+      error. 130: interrupted before there was anything to save. 0, too, if whoever read the output
+      has gone, as in `... | head`: nothing is said of it.
     """
     argv = list(sys.argv if argv is None else argv)
     try:
         code = _run(main, doc, flag_values, argv)
-        sys.stdout.flush()
+        sys.stdout.flush()  # or Python would find out later, and complain
         return code
     except BrokenPipeError:
-        # Whoever read the output, such as `head`, has had enough. What is left must not be
-        # flushed to the closed pipe when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not _silence_closed_outputs():
+            raise  # another pipe's, such as that to an environment's process
         return 0
 
 
@@ -82,6 +83,28 @@ def _run(
             )
         raise
     return 0
+
+
+def _silence_closed_outputs() -> bool:
+    """Sends what is still to be printed nowhere, where the reader of an output has gone.
+
+    Returns:
+      Whether the reader of any has gone.
+    """
+    found = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            output = stream.fileno()
+        except (OSError, ValueError):  # not a file
+            continue
+        closed = select.poll()
+        closed.register(output, 0)  # POLLERR is always reported
+        if any(event & select.POLLERR for _, event in closed.poll(0)):
+            found = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, output)
+            os.close(nowhere)
+    return found
 
 
 class RunFlags(NamedTuple):
@@ -185,11 +208,20 @@ def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str], program: st
     except flags.Error as e:
         raise UserError(str(e).replace('\n', ' ')) from e
     if len(rest) > 1:
-        if re.match(r'[\w./]+\s*=', rest[1]):  # a binding without its flag
-            name, _, value = rest[1].partition('=')
-            cure = vocabulary.binding(name.strip(), value)
-            raise UserError(f"unexpected argument '{rest[1]}': write {cure}")
-        raise UserError(f"unexpected argument '{rest[1]}': flags look like --name=value")
+        cure = _instead_of_words(rest[1:], flag_values)
+        raise UserError(f"unexpected argument '{rest[1]}': {cure}")
+
+
+def _instead_of_words(words: Sequence[str], flag_values: flags.FlagValues) -> str:
+    """What to type instead of words that are neither flags nor their values."""
+    text = ' '.join(words)
+    given = flag_values['gin_bindings'].value if 'gin_bindings' in flag_values else []
+    if text.startswith('=') and given:  # --gin_bindings=train_ddqn.gamma = 0.9
+        text = f'{given[-1]} {text}'
+    name, equals, value = text.partition('=')
+    if equals and 'gin_bindings' in flag_values and re.fullmatch(r'[\w./]+', name.strip()):
+        return f'write {vocabulary.binding(name.strip(), value)}'
+    return 'flags look like --name=value'
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError, argv: Sequence[str], program: str) -> str:
@@ -203,9 +235,9 @@ def _unknown_flag(error: flags.UnrecognizedFlagError, argv: Sequence[str], progr
             value = text if has_value else None if following.startswith('-') else following
     if cure := vocabulary.what_to_type(program, name, value):
         return f"Unknown command line flag '{name}': write {cure}"
-    if '.' in name:  # a binding that was given as a flag
+    if '.' in name and program in vocabulary.PROGRAMS:  # a binding that was given as a flag
         return f"Unknown command line flag '{name}': write {vocabulary.binding(name, value)}"
-    return words
+    return words if 'Did you mean' in words else f'{words}: --help lists them'
 
 
 def _flag_help(flag_values: flags.FlagValues) -> str:

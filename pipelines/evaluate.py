@@ -1,6 +1,6 @@
 """Plays an exported policy and reports its returns.
 
-    python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --episodes=100
+    python -m pipelines.evaluate --policy_dir=runs/cartpole --episodes=100
     python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif
 
 Episodes are assigned to environments in advance, so short ones are not favoured. --json names a
@@ -9,6 +9,7 @@ file for every return; without it nothing is written. gin configures nothing her
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -72,6 +73,11 @@ def _main() -> None:
     for path in map(pathlib.Path, filter(None, (_JSON.value, _VIDEO.value))):
         if not path.parent.is_dir():
             raise UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            why = (
+                'it is a directory' if path.is_dir() else f'{path.parent} is not yours to write to'
+            )
+            raise UserError(f"'{path}' cannot be written: {why}")
 
     from envs.task import Task
     from pipelines.loops import evaluation
@@ -121,7 +127,7 @@ def _policy_dir(name: str) -> str:
     Raises:
       UserError: it is a run that has not finished.
     """
-    path = pathlib.Path(name)
+    path = pathlib.Path(name).expanduser()
     if (path / 'policy' / 'policy_card.json').exists():
         return str(path / 'policy')
     if (path / 'checkpoints').is_dir():
@@ -129,7 +135,7 @@ def _policy_dir(name: str) -> str:
             f"--policy_dir='{name}' is a run that has exported no policy yet: run its command "
             'again to finish it'
         )
-    return name
+    return str(path)
 
 
 def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:

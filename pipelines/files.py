@@ -18,7 +18,7 @@ _STORAGE_WORDS = ('No space left on device', 'Disk quota exceeded')
 
 def existing_file(name: str) -> pathlib.Path | None:
     """Returns the file at that path, or else below pipelines/; None if neither exists."""
-    candidates = (pathlib.Path(name), PACKAGE_DIR / name)
+    candidates = (pathlib.Path(name).expanduser(), PACKAGE_DIR / name)
     return next((path for path in candidates if path.is_file()), None)
 
 

@@ -1,4 +1,4 @@
-"""A user's own classes, named 'module:Class' in a setting."""
+"""A user's own modules, and classes in them that a setting names 'module:Class'."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make(binding: str, entry: Any) -> tuple[str, Any]:
     module_name, colon, class_name = name.partition(':')
     if not (module_name and colon and class_name):
         raise UserError(f"{culprit} must be 'module:Class', such as 'my_module:MyClass'")
-    made_by = _attribute(culprit, _module(culprit, module_name), class_name)
+    made_by = _attribute(culprit, module(culprit, module_name), class_name)
     try:
         return name, made_by(**arguments)
     except (Exception, SystemExit) as e:
@@ -45,7 +45,8 @@ def make(binding: str, entry: Any) -> tuple[str, Any]:
         ) from e
 
 
-def _module(culprit: str, name: str) -> ModuleType:
+def module(culprit: str, name: str) -> ModuleType:
+    """Imports a user's module; `culprit` begins the message of the UserError if that fails."""
     directory = os.getcwd()
     if directory not in sys.path and '' not in sys.path:
         sys.path.append(directory)

@@ -53,7 +53,7 @@ def _main() -> None:
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
     from pipelines import assembly  # noqa: F401, registers everything that gin configures
 
-    gin_config.parse(_RUN.gin_file.value, _RUN.gin_bindings.value)
+    gin_config.parse(_RUN.gin_file.value, _RUN.gin_bindings.value, 'train_ddqn')
     with gin_config.values_come_from_gin():
         settings = DdqnSettings()
     train(settings, _RUN.seed.value, _RUN.root_dir.value, check_only=_RUN.check_only.value)
@@ -108,6 +108,11 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
             session.start()
             for note in parts.notes:
                 print(note)
+            if (
+                parts.collect_and_train.learning_start_env_steps is None
+                and not settings.reuse_replay
+            ):
+                print(parts.begins)
             # A resumed run must not draw the numbers of its beginning again.
             tf.random.set_seed(session.derived_seed('explore'))
             parts.collector.reset(session.derived_seed('collect'))

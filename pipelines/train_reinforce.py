@@ -43,7 +43,7 @@ def _main() -> None:
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
     from pipelines import assembly  # noqa: F401, registers everything that gin configures
 
-    gin_config.parse(_RUN.gin_file.value, _RUN.gin_bindings.value)
+    gin_config.parse(_RUN.gin_file.value, _RUN.gin_bindings.value, 'train_reinforce')
     with gin_config.values_come_from_gin():
         settings = ReinforceSettings()
     train(settings, _RUN.seed.value, _RUN.root_dir.value, check_only=_RUN.check_only.value)

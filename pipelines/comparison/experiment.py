@@ -29,7 +29,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipelines import files
+from pipelines import files, gin_files
 from pipelines.errors import UserError
 from pipelines.settings import check_x_axis
 
@@ -136,10 +136,16 @@ def _gin_lines(gin_file: str) -> list[str]:
     path = files.existing_file(gin_file)
     if path is None:
         raise UserError(f"gin_file = '{gin_file}' does not exist")
-    lines = [line.split('#')[0].rstrip() for line in path.read_text().splitlines()]
-    for line in list(lines):
-        if included := re.match(r"include\s+['\"](.+)['\"]", line):
-            lines += _gin_lines(included[1])
+    return _lines_of(path)
+
+
+def _lines_of(path: pathlib.Path, within: tuple[pathlib.Path, ...] = ()) -> list[str]:
+    text = path.read_text(errors='replace')
+    lines = [line.split('#')[0].rstrip() for line in text.splitlines()]
+    for name in gin_files.names_included(text):
+        included = gin_files.find_included(name, path)
+        if included.resolve() not in within:  # else the program says what is wrong
+            lines += _lines_of(included, (*within, path.resolve()))
     return [line for line in lines if line]
 
 

@@ -12,7 +12,7 @@ before them for their frame stacks, and a tail of rows after them for their n-st
 Neighbouring blocks share their leads and tails instead of copying them. A block may contain the
 end of an episode; `minibatches` makes sure that no transition crosses it. With
 `transitions_per_item = 1` each transition is an item, and LAST rows, which start no
-transition, are left out.
+transition, are left out. The first block of a column may be short, see `blocks`.
 
 With priorities (Schaul et al. 2016, https://arxiv.org/abs/1511.05952, equation 1) each
 transition is an item, sampled in proportion to its priority to the power alpha. A new
@@ -36,6 +36,7 @@ from agents.prioritisation import Prioritisation
 from pipelines import errors
 from pipelines.errors import UserError
 from pipelines.experience import memory, replay_client
+from pipelines.experience.blocks import Blocks
 from pipelines.experience.log import ReplayLog
 from pipelines.experience.minibatches import TransitionShape
 from pipelines.experience.rows import RowCodec
@@ -56,7 +57,7 @@ class ReplayStalledError(UserError):
     """Sampling or inserting made no progress within the timeout; describes the table."""
 
 
-@gin.configurable
+@gin.configurable(denylist=['min_transitions'])
 class Replay:
     """The replay of one run: server, writer and dataset, which therefore agree.
 
@@ -71,6 +72,7 @@ class Replay:
         transitions_per_sample: int,
         log_dir: pathlib.Path,
         prioritisation: Prioritisation | None = None,
+        min_transitions: int | None = None,
         *,
         capacity_transitions: int = 50_000,
         transitions_per_item: int = 16,
@@ -88,6 +90,7 @@ class Replay:
           log_dir: directory where every row is also kept on disk, for `restore`.
           prioritisation: its alpha is the exponent of prioritised sampling, which makes
             transitions_per_item 1; None for uniform sampling.
+          min_transitions: how many training waits for; None: the first item is a whole one.
           capacity_transitions: maximum number of transitions, beyond which the oldest are
             removed; LAST rows in blocks count too.
           transitions_per_item: 16 is fast; 1 is needed for priorities.
@@ -98,36 +101,32 @@ class Replay:
         Raises:
           UserError: a value is out of range, or the replay needs more memory than is free.
         """
-        for name, value in (
-            ('capacity_transitions', capacity_transitions),
-            ('transitions_per_item', transitions_per_item),
-            ('rows_per_chunk', rows_per_chunk),
-        ):
-            errors.check(f'Replay.{name}', value, errors.COUNT)
+        errors.check('Replay.capacity_transitions', capacity_transitions, errors.COUNT)
+        errors.check('Replay.transitions_per_item', transitions_per_item, errors.COUNT)
+        errors.check('Replay.rows_per_chunk', rows_per_chunk, errors.COUNT)
         errors.check('Replay.stall_timeout_seconds', stall_timeout_seconds, errors.POSITIVE)
-        if prioritisation is not None:
-            transitions_per_item = 1
+        transitions_per_item = 1 if prioritisation is not None else transitions_per_item
         if capacity_transitions < transitions_per_item:
             raise UserError(
                 f'Replay.capacity_transitions = {capacity_transitions}: must be at least '
                 f'transitions_per_item = {transitions_per_item}'
             )
         self.codec = RowCodec(row_spec)
+        items = capacity_transitions // transitions_per_item
+        self.blocks = Blocks(num_envs, shape, transitions_per_item, items, min_transitions)
         self.num_envs, self.shape, self.prioritisation = num_envs, shape, prioritisation
         self.transitions_per_item = transitions_per_item
         self.capacity_transitions = capacity_transitions
         self._highest_priority = 1.0
         self._rows_per_chunk = rows_per_chunk
-        self._items = capacity_transitions // transitions_per_item
         self._items_per_sample = -(-transitions_per_sample // transitions_per_item)
         if transitions_per_item > 1:  # fewer blocks would be too alike and favour short episodes
             self._items_per_sample = max(_MIN_BLOCKS_PER_SAMPLE, self._items_per_sample)
         self._timeout_seconds = stall_timeout_seconds
-        self._block_rows = shape.lead_rows + transitions_per_item + shape.tail_rows
-        self._signature = replay_client.table_signature(self._block_rows, self.codec.row_bytes)
+        self._signature = replay_client.table_signature(self.blocks.rows, self.codec.row_bytes)
         self._log_dir = log_dir
         self.expected_bytes = memory.expected_bytes(
-            self.codec, capacity_transitions, self._items, rows_per_chunk
+            self.codec, capacity_transitions, items, rows_per_chunk
         )
         memory.check_fits(capacity_transitions, self.expected_bytes)
 
@@ -142,14 +141,13 @@ class Replay:
         )
 
     def __enter__(self) -> Replay:
-        self._log = ReplayLog(
-            self._log_dir, self.num_envs, self.codec.row_bytes, self.codec.described
-        )
+        codec = self.codec
+        self._log = ReplayLog(self._log_dir, self.num_envs, codec.row_bytes, codec.described)
         table = reverb.Table(
             name=replay_client.TABLE,
             sampler=self._sampler(),
             remover=reverb.selectors.Fifo(),
-            max_size=self._items,
+            max_size=self.blocks.max_items,
             rate_limiter=reverb.rate_limiters.MinSize(1),
             signature=self._signature,
         )
@@ -158,7 +156,7 @@ class Replay:
             self._table = table
             self._writer = replay_client.ReplayWriter(
                 self.address, self.num_envs, self.shape, self.transitions_per_item,
-                self._rows_per_chunk, self._timeout_seconds,
+                self._rows_per_chunk, self._timeout_seconds, self.blocks.filling_rows,
             )  # fmt: skip
         return self
 
@@ -182,7 +180,9 @@ class Replay:
     @property
     def num_starts(self) -> int:
         """Number of rows in the table that may start a transition."""
-        return self._table.info.current_size * self.transitions_per_item
+        info = self._table.info
+        inserted = info.rate_limiter_info.insert_stats.completed
+        return self.blocks.num_starts(info.current_size, inserted, self._writer.filled_rows)
 
     def append(self, rows: np.ndarray) -> None:
         """Appends one vector step to the table and to the log.
@@ -282,7 +282,7 @@ class Replay:
         """So many of the newest vector steps fill the table."""
         # With one transition per item, LAST rows (at most every second row) are not items.
         rows = self.capacity_transitions * (2 if self.transitions_per_item == 1 else 1)
-        return -(-rows // self.num_envs) + self._block_rows
+        return -(-rows // self.num_envs) + self.blocks.rows
 
     @property
     def contents(self) -> str:

@@ -78,12 +78,15 @@ class ReplayWriter:
         transitions_per_item: int,
         rows_per_chunk: int,
         timeout_seconds: float,
+        filling_rows: int = 0,
     ):
         self._columns = [f'env_{i}' for i in range(num_envs)]
         self._lead_rows, self._transitions_per_item = shape.lead_rows, transitions_per_item
         self._block_rows = transitions_per_item + shape.tail_rows  # without the lead
         self._rows_per_chunk = rows_per_chunk
         self._timeout_ms = int(1000 * timeout_seconds)
+        self._filling_rows = filling_rows  # before the first row, if it starts the episodes
+        self.filled_rows = 0  # how many of them there are
         # A block waits until the next one has started and the chunk of its last row is complete.
         keep = shape.lead_rows + self._block_rows + transitions_per_item + rows_per_chunk
         self._writer = reverb.Client(address).trajectory_writer(num_keep_alive_refs=keep)
@@ -107,8 +110,10 @@ class ReplayWriter:
           reverb.DeadlineExceededError: the server accepted nothing within the timeout.
         """
         if self._appended == 0 and (step_type == ts.StepType.FIRST).all():
-            # The first block needs lead rows too. No stack contains these: it stops at FIRST.
-            for _ in range(self._lead_rows):
+            # The first block needs lead rows too. No stack contains these: it stops at FIRST. A
+            # short block needs more of them. They start nothing: FIRST follows FIRST.
+            self.filled_rows = self._filling_rows
+            for _ in range(self._lead_rows + self._filling_rows):
                 self._append_row(rows, step_type)
         self._append_row(rows, step_type)
         if self._appended % self._rows_per_chunk == 0:

@@ -76,7 +76,17 @@ BAD_TRAINING = {
     'train_ddqn.seed=3': 'write --seed=3',
     'train_ddqn.num_env_steps=1e6': 'must be a whole number, at least 1; write 1_000_000',
     "train_ddqn.double='False'": 'must be True or False; write False',
-    'from math import sqrt': "'math' is not a package",
+    'from math import nothing': "there is no module 'math.nothing', neither in",
+    'train_reinforce.gamma=0.9': '--gin_bindings="train_ddqn.gamma = 0.9"',
+    'train_ddqn.gamma==0.9': 'a binding is NAME = VALUE: write --gin_bindings="train_ddqn.gamma',
+    'train_ddqn.num_env_steps=50,000': '--gin_bindings="train_ddqn.num_env_steps = 50_000"',
+    'train_ddqn.gamma=0.9, train_ddqn.n_step=1': 'one binding at a time',
+    'train_ddqn.env=CartPole-v1': '''--gin_bindings="train_ddqn.env_name = 'CartPole-v1'"''',
+    'train_ddqn.hidden_units=64': '--gin_bindings="mlp_torso.units = (64,)"',
+    'train_ddqn.train_freq=4': '--gin_bindings="train_ddqn.train_steps_per_env_step = 0.25"',
+    'QLearningAgent.target_update_period_train_steps=1e3': 'at least 1; write 1_000',
+    'make_q_network.torso=@konv_torso': 'did you mean @conv_torso',
+    'make_q_network.torso=@conv_torso': '--gin_file=configs/ddqn_cartpole.gin',
     'train_ddqn.num_env_steps=1100': 'training begins after up to 1152 env steps',
     "train_ddqn.target='sotf'": "target = 'sotf'",
     'train_ddqn.batch_size=-64': 'train_ddqn.batch_size = -64',
@@ -119,13 +129,52 @@ def test_the_words_of_other_libraries_are_answered_with_what_to_type(capsys, pro
 
 def test_a_value_may_follow_its_flag(capsys):
     assert '"adam.learning_rate = 0.01"' in fails(capsys, train_ddqn, '--lr', '0.01')
-    assert 'write adam.learning_rate' in fails(capsys, train_ddqn, '--lr')
+    assert '"adam.learning_rate = 0.001"' in fails(capsys, train_ddqn, '--lr')
 
 
-def test_whoever_reads_the_output_may_have_enough_of_it():
-    command = f'{shlex.quote(sys.executable)} -m pipelines.tutorials | head -1'
-    done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stderr == '' and done.stdout.count('\n') == 1
+def test_a_binding_whose_quotes_the_shell_took_is_put_together_again(capsys):
+    words = ('--gin_bindings=train_ddqn.env_name', '=', 'CartPole-v1')
+    error = fails(capsys, train_ddqn, *words)
+    assert '''write --gin_bindings="train_ddqn.env_name = 'CartPole-v1'"''' in error
+
+
+def test_a_file_of_the_other_program_is_refused_by_naming_that(tmp_path, capsys):
+    """Whatever else is said: not a line of it would have an effect."""
+    flags = ['--gin_file=configs/reinforce_cartpole.gin', f'--root_dir={tmp_path / "run"}']
+    error = fails(capsys, train_ddqn, *flags, "--gin_bindings=train_ddqn.env_name='Acrobot-v1'")
+    assert 'run python -m pipelines.train_reinforce --gin_file=configs/reinforce' in error
+
+
+READERS = """
+import os, sys
+from absl import flags
+from pipelines import cli
+values = flags.FlagValues()
+def print_much():
+    sys.stderr.write('began')
+    while True:
+        print('line ' * 1000)
+def break_another_pipe():
+    end, start = os.pipe()
+    os.close(end)
+    os.write(start, b'x')
+sys.exit(cli.run(eval(sys.argv[1]), 'help ' * 20_000, values, ['x', *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.parametrize('arguments', ['print_much', 'print_much --help', 'print_much 2>&1'])
+def test_whoever_reads_the_output_may_have_enough_of_it(arguments):
+    command = f'{shlex.quote(sys.executable)} -c {shlex.quote(READERS)} {arguments} | head -c 5'
+    shell = ['bash', '-o', 'pipefail', '-c', command]
+    done = subprocess.run(shell, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr in ('', 'began') and len(done.stdout) == 5
+
+
+def test_that_another_pipe_broke_is_not_hidden():
+    """An environment's process that died, say."""
+    command = [sys.executable, '-c', READERS, 'break_another_pipe']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and 'BrokenPipeError' in done.stderr
 
 
 def test_bad_flags_are_one_clear_line(tmp_path, capsys):

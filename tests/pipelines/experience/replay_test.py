@@ -132,6 +132,75 @@ def test_every_stored_transition_is_equally_likely(tmp_path, per_item):
     assert stats.chi2.sf(statistic / per_item, freedom / per_item) > 1e-4
 
 
+@pytest.mark.slow
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    num_envs=st.integers(1, 3),
+    n=st.integers(1, 3),
+    num_frames=st.integers(1, 3),
+    per_item=st.sampled_from([1, 4, 7]),
+    wanted=st.integers(1, 30),
+)
+def test_a_short_first_item_lets_training_begin_as_early_as_it_can(
+    lengths, num_envs, n, num_frames, per_item, wanted
+):
+    """The copies that fill it up start nothing, and all that happened since can be sampled."""
+    life = Life(lengths, num_envs)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        make(
+            directory, num_envs, n, num_frames, transitions_per_item=per_item,
+            min_transitions=wanted,
+        ) as replay,
+    ):  # fmt: skip
+        first = -(-wanted // num_envs) + n
+        assert replay.blocks.start_vector_steps == first
+        fill(replay, life, first - 1)
+        assert replay.num_starts < wanted
+        fill(replay, life, 1)
+        if per_item > 1:
+            assert replay.num_starts >= wanted
+        fill(replay, life, 3 * per_item)
+        whole = first - n + 3 * per_item
+        assert replay.num_starts == (
+            whole * num_envs
+            if per_item > 1
+            else sum(len(step) for step in life.transitions[:whole])
+        )
+        found = sampled(replay, draws=20)
+    stored = [s for step in life.transitions[:whole] for s in step]
+    assert {(int(e), int(p), int(t)) for e, p, t, *_ in found} == set(stored)
+
+
+@pytest.mark.slow
+def test_the_starts_of_a_short_first_item_are_as_likely_as_all_others(tmp_path):
+    """A chi-squared test that fails once in 10 000 times: items of 1, 8 and 8 starts."""
+    life = Life([1, 2, 6], 2)
+    with make(tmp_path, 2, 2, transitions_per_item=8, min_transitions=34) as replay:
+        fill(replay, life, 19)
+        assert replay.num_starts == 34
+        found = sampled(replay, draws=400)
+    _, counts = np.unique(found[:, :3], axis=0, return_counts=True)
+    assert len(counts) == sum(len(step) for step in life.transitions[:17])
+    statistic, freedom = stats.chisquare(counts).statistic, len(counts) - 1
+    assert stats.chi2.sf(statistic / 8, freedom / 8) > 1e-4  # an item's starts come up together
+
+
+def test_a_short_first_item_comes_back_as_it_was_and_goes_first(tmp_path):
+    layout = dict(capacity_transitions=24, transitions_per_item=4, min_transitions=5)
+    life = Life([5], 1)
+    with make(tmp_path, **layout) as replay:
+        fill(replay, life, 6)
+        position, size = replay.state(), replay.num_starts
+        assert size == 5  # items of 1 and 4
+    with make(tmp_path, **layout) as replay:
+        replay.restore(position)
+        assert replay.num_starts == size
+        fill(replay, life, 20)
+        assert replay.num_starts == 24  # six whole items: the short one has left
+
+
 def test_a_full_replay_keeps_the_newest_and_samples_all_of_them(tmp_path):
     life = Life([5], 1)
     with make(tmp_path, capacity_transitions=40) as replay:
