@@ -46,7 +46,7 @@ class Dials(gym.Env):
         return np.eye(2 * _NUM_PLACES - 1, dtype=np.float32)[left + _NUM_PLACES - 1]
 
 
-gym.register('Dials-v0', Dials, max_episode_steps=LENGTH)
+gym.register('Dials-v0', 'benchmarks.dials:Dials', max_episode_steps=LENGTH)
 
 
 def optimum(first: np.ndarray) -> np.ndarray:
