@@ -14,10 +14,10 @@ from typing import Any
 
 import gin
 import tensorflow as tf
-from tf_agents.networks import network
 
-from agents import action_distribution, errors, masks, torsos
+from agents import action_distribution, auto_torso, errors, masks, torsos
 from agents.action_distribution import Categorical, Distribution
+from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
 
 
@@ -35,7 +35,7 @@ class ActorCriticSettings:
     min_sigma: float
 
 
-class ActorCriticNetwork(network.Network):
+class ActorCriticNetwork(AnyDtypeNetwork):
     """A policy's outputs, and `value` [B] if it has that head.
 
     They are `logits` [B, A], or [B, D, A] where D discrete actions are taken at a time (padding is
@@ -120,7 +120,7 @@ def make_actor_critic_network(
     value_head: bool,
     *,
     policy: str = 'auto',
-    torso: TorsoFactory = torsos.mlp_torso,
+    torso: TorsoFactory = auto_torso.auto_torso,
     policy_units: Sequence[int] = (),
     value_units: Sequence[int] = (),
     initial_policy_scale: float = 1.0,

@@ -15,10 +15,10 @@ from typing import Any
 
 import gin
 import tensorflow as tf
-from tf_agents.networks import network
 
-from agents import errors, noisy_dense, torsos
+from agents import auto_torso, errors, noisy_dense, torsos
 from agents.action_specs import DiscreteActions
+from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
 
 
@@ -33,7 +33,7 @@ class NetworkSettings:
     output_initializer: str = 'he_normal'  # of linear outputs without noise; see `torsos`
 
 
-class QNetwork(network.Network):
+class QNetwork(AnyDtypeNetwork):
     """A torso; subclasses add the head."""
 
     takes_several = False  # a network of one action at a time
@@ -214,7 +214,7 @@ def make_q_network(
     *,
     dueling: bool,
     noisy: bool = False,
-    torso: TorsoFactory = torsos.mlp_torso,
+    torso: TorsoFactory = auto_torso.auto_torso,
     stream_units: Sequence[int] = (64,),
     plain_units: Sequence[int] = (),
     compute_dtype: str = 'float32',

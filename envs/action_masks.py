@@ -108,6 +108,11 @@ class ActionMasks:
         masks[stuck] = True
         return masks
 
+    def first_legal(self, masks: np.ndarray) -> np.ndarray:
+        """int64 [num_envs, D]: the index of each dimension's first legal action."""
+        parts = np.split(masks, self._starts[1:], axis=1)
+        return np.stack([part.argmax(axis=1) for part in parts], axis=1)
+
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if shape != self._shape:
             raise errors.EnvError(

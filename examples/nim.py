@@ -25,6 +25,3 @@ class Nim(gym.Env):
 
     def _info(self):
         return {'action_mask': np.arange(1, 4) <= self.stones}  # all False only at the end
-
-
-gym.register('Nim-v0', Nim, max_episode_steps=22)

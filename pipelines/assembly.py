@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
@@ -34,6 +34,7 @@ from pipelines.loops.turns import CollectAndTrain, TrainRatio
 from pipelines.protocols import StepListener
 from pipelines.runs.training import Training
 from pipelines.settings import DdqnSettings, ReinforceSettings
+from pipelines.suitability import check_replay, check_task, when_training_begins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ def assemble_ddqn(
     *,
     listener: StepListener | None = None,
     optimizer: tf.keras.optimizers.Optimizer | None = None,
+    vectorization: str | None = None,
 ) -> DdqnParts:
     """Builds all parts of a Q-learning run.
 
@@ -67,14 +69,14 @@ def assemble_ddqn(
       replay_dir: directory of the replay's log; nothing is written before `replay` is entered.
       listener: receives every training step, instead of the episode statistics.
       optimizer: replaces the `adam` that gin configures.
+      vectorization: how the run stepped its environments before; None for a new run.
 
     Raises:
       UserError, ConfigError, EnvError: a value is invalid; the message names it.
     """
     variant = _variant(settings)
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
-    envs = task.training_envs(settings.num_envs)
+    task, envs, notes = _make_envs(settings, vectorization)
     ratio = TrainRatio(
         settings.train_steps_per_env_step, settings.num_envs, settings.max_train_steps_per_turn
     )
@@ -108,9 +110,6 @@ def assemble_ddqn(
         min_replay_transitions=settings.min_replay_transitions,
         overlap=settings.overlap,
     )
-    gauges = {'epsilon': agent.epsilon}
-    if replay.prioritisation is not None:
-        gauges['beta'] = replay.prioritisation.beta
     training = Training(
         task=task,
         envs=envs,
@@ -122,14 +121,34 @@ def assemble_ddqn(
         env_steps=env_steps,
         statistics=statistics,
         metrics=('loss', 'mean_q', 'max_policy_lag_train_steps'),
-        gauges=gauges,
+        gauges=_gauges(agent, replay),
         parts={'collect_and_train': collect_and_train},
+        notes=notes,
     )
     return DdqnParts(
         training, agent, replay, collector, learner, ratio, collect_and_train,
-        notes=variant.notes(agent),
+        notes=[*variant.notes(agent), when_training_begins(settings, replay, ratio)],
         resolved={'dtype policy': agent.q_network.dtype_policy_name},
     )  # fmt: skip
+
+
+def _make_envs(
+    settings: DdqnSettings | ReinforceSettings, vectorization: str | None
+) -> tuple[Task, GymnasiumEnv, list[str]]:
+    """The task, its training environments, and lines about them."""
+    task, notes = Task.configured(settings.env_name).for_run(settings.num_envs, vectorization)
+    envs = task.training_envs(settings.num_envs)
+    if isinstance(settings, DdqnSettings):
+        check_task(settings, task, envs)
+    envs.try_out()
+    return task, envs, notes
+
+
+def _gauges(agent: QLearningAgent, replay: Replay) -> dict[str, Callable[[], tf.Tensor]]:
+    gauges = {'epsilon': agent.epsilon}
+    if replay.prioritisation is not None:
+        gauges['beta'] = replay.prioritisation.beta
+    return gauges
 
 
 def _variant(settings: DdqnSettings) -> Variant:
@@ -172,11 +191,7 @@ def _make_replay(
         replay_dir,
         Prioritisation(env_steps) if settings.prioritised else None,
     )
-    if settings.min_replay_transitions > replay.capacity_transitions:
-        raise UserError(
-            f'train_ddqn.min_replay_transitions = {settings.min_replay_transitions}: more than '
-            f'Replay.capacity_transitions = {replay.capacity_transitions}'
-        )
+    check_replay(settings, replay, ratio)
     return replay
 
 
@@ -192,19 +207,21 @@ class ReinforceParts:
     learner: EpisodeLearner
 
 
-def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts:
+def assemble_reinforce(
+    settings: ReinforceSettings, seed: int, vectorization: str | None = None
+) -> ReinforceParts:
     """Builds all parts of a policy-gradient run.
 
     Args:
       settings: the run's settings.
       seed: seed of the initial weights.
+      vectorization: how the run stepped its environments before; None for a new run.
 
     Raises:
       UserError, ConfigError, EnvError: a value is invalid; the message names it.
     """
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
-    envs = task.training_envs(settings.num_envs)
+    task, envs, notes = _make_envs(settings, vectorization)
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
     with _naming(settings):
         agent, exports = _make_policy_gradient_agent(envs, settings.baseline, settings.gamma)
@@ -224,6 +241,7 @@ def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts
         metrics=(
             'loss', 'policy_loss', 'value_loss', 'entropy', *(() if discrete else ('mu', 'sigma')),
         ),
+        notes=notes,
     )  # fmt: skip
     collector = EpisodeCollector(envs, agent.collect_policy, queue, statistics, env_steps)
     return ReinforceParts(training, agent, envs, queue, collector, EpisodeLearner(agent, queue))

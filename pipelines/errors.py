@@ -10,9 +10,11 @@ A range is declared once, in the annotation of the field that it belongs to:
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 
@@ -35,11 +37,24 @@ def _is_number(value: Any) -> bool:
     return _is_whole(value) or isinstance(value, float)
 
 
+def _is_class_with_arguments(value: Any) -> bool:
+    name, arguments = value if isinstance(value, list | tuple) and len(value) == 2 else (value, {})
+    return isinstance(name, str) and isinstance(arguments, dict)
+
+
 COUNT = Range('a whole number, at least 1', lambda value: _is_whole(value) and value >= 1)
 POSITIVE = Range('a positive number', lambda value: _is_number(value) and value > 0)
 SHARE = Range('a number between 0 and 1', lambda value: _is_number(value) and 0 <= value <= 1)
 SWITCH = Range('True or False', lambda value: isinstance(value, bool))
 NAME = Range('a name in quotes', lambda value: isinstance(value, str))
+NAMES = Range(
+    "a list of names in quotes, such as ['a', 'b']",
+    lambda value: isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
+)
+CLASSES = Range(
+    "a list of 'module:Class' or ('module:Class', {'argument': value})",
+    lambda value: isinstance(value, list | tuple) and all(map(_is_class_with_arguments, value)),
+)
 
 
 def or_none(limits: Range) -> Range:
@@ -53,12 +68,29 @@ Positive = Annotated[float, POSITIVE]
 Share = Annotated[float, SHARE]
 Switch = Annotated[bool, SWITCH]
 Name = Annotated[str, NAME]
+OptionalName = Annotated[str | None, or_none(NAME)]
+Names = Annotated[Sequence[str], NAMES]
+# 'module:Class' each, or with the arguments of its constructor: ('module:Class', {...}).
+Classes = Annotated[Sequence[Any], CLASSES]
 
 
 def check(name: str, value: Any, limits: Range) -> None:
     """Raises a UserError that names the parameter if `value` is not within `limits`."""
     if not limits.fits(value):
-        raise UserError(f'{name} = {value!r}: must be {limits.says}')
+        raise UserError(f'{name} = {value!r}: must be {limits.says}{_in_range(value, limits)}')
+
+
+def _in_range(value: Any, limits: Range) -> str:
+    """How the same value would be within `limits`: 1e6 as a whole number, '64' without quotes."""
+    meant = value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError, SyntaxError):
+            meant = ast.literal_eval(value)
+    if isinstance(meant, float) and meant.is_integer() and not limits.fits(meant):
+        meant = int(meant)
+    fits = meant is not value and limits.fits(meant)
+    words = f'{meant:_}' if isinstance(meant, int) and not isinstance(meant, bool) else repr(meant)
+    return f'; write {words}' if fits else ''
 
 
 def check_fields(name: str, settings: Any) -> None:

@@ -72,6 +72,9 @@ class LearningAgent(Protocol):
     def train_step_counter(self) -> tf.Variable:
         """The number of train steps so far, int64 []."""
 
+    def initialize(self) -> Any:
+        """Makes its other networks equal to the one that is trained."""
+
     def train(self, experience: Any, weights: tf.Tensor | None = None) -> tf_agent.LossInfo:
         """Performs one train step, inside a graph."""
 

@@ -7,12 +7,24 @@ Nothing here imports TensorFlow.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import gin
 
 from pipelines import errors
-from pipelines.errors import Count, Name, OptionalCount, Positive, Share, Switch, UserError
+from pipelines.errors import (
+    Classes,
+    Count,
+    Name,
+    Names,
+    OptionalCount,
+    OptionalName,
+    Positive,
+    Share,
+    Switch,
+    UserError,
+)
 
 X_AXES = {'env_steps': 'environment steps', 'episodes': 'training episodes'}  # and their labels
 
@@ -46,11 +58,17 @@ class RunSchedule:
     num_episodes: int | None = None  # if the unit is env steps: the run also ends after so many
     log_every_episode: bool = False
     x_axis: str = 'env_steps'  # of the run's pictures: one of `X_AXES`
+    callbacks: Sequence[Any] = ()  # see `runs.callbacks`
 
     @property
     def unit_in_words(self) -> str:
         """'env steps' or 'episodes'."""
         return self.unit.replace('_', ' ')
+
+    @property
+    def ends(self) -> str:
+        """All that can end the run; a callback's stop counts for as long as it is the same."""
+        return f'{self.length} {self.unit}, {self.num_episodes} episodes, {list(self.callbacks)}'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,10 +77,20 @@ class _Settings:
 
     log_every_episode: Switch = may_change(False)  # print a line for each training episode
     x_axis: Name = may_change('env_steps')  # of curve.png and metrics.png: or 'episodes'
+    warm_start: OptionalName = (
+        None  # directory of a run or of a policy whose weights it starts from
+    )
+    warm_start_reinitialise: Names = ()  # weights that do not, by name, prefix or pattern
+    callbacks: Classes = may_change(())  # told about the run (see `runs.callbacks`)
 
     def __post_init__(self) -> None:
         errors.check_fields(self.name(), self)
         check_x_axis(f'{self.name()}.x_axis', self.x_axis)
+        if self.warm_start_reinitialise and self.warm_start is None:
+            raise UserError(
+                f'{self.name()}.warm_start_reinitialise = {list(self.warm_start_reinitialise)}: '
+                f'there is nothing to leave out without {self.name()}.warm_start'
+            )
 
     @classmethod
     def name(cls) -> str:
@@ -81,7 +109,7 @@ class _Settings:
 class DdqnSettings(_Settings):
     """Settings of Q-learning; a step is one action in one environment, frame skip included."""
 
-    env_name: Name = 'CartPole-v1'  # a Gymnasium id with discrete actions
+    env_name: Name = 'CartPole-v1'  # an id, 'module:Id' or 'module:Class'; discrete actions
     num_env_steps: Count = may_change(50_000)  # in the whole run at most, not counting resets
     num_episodes: OptionalCount = may_change(None)  # or: the run also ends after so many
     num_envs: Count = 16  # environments stepped together
@@ -109,10 +137,11 @@ class DdqnSettings(_Settings):
     checkpoint_interval_env_steps: Count = may_change(10_000)  # the most that a kill can cost
     log_interval_env_steps: Count = may_change(1_000)  # between rows of progress.csv
     video_interval_episodes: OptionalCount = may_change(None)  # between films; None: no films
+    reuse_replay: OptionalName = None  # directory of another run, whose replay fills this one's
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.min_replay_transitions >= self.num_env_steps:
+        if self.reuse_replay is None and self.min_replay_transitions >= self.num_env_steps:
             raise UserError(
                 f'train_ddqn.min_replay_transitions = {self.min_replay_transitions}: training '
                 f'would never start within num_env_steps = {self.num_env_steps}'
@@ -137,6 +166,7 @@ class DdqnSettings(_Settings):
             num_episodes=self.num_episodes,
             log_every_episode=self.log_every_episode,
             x_axis=self.x_axis,
+            callbacks=self.callbacks,
         )
 
 
@@ -145,7 +175,7 @@ class DdqnSettings(_Settings):
 class ReinforceSettings(_Settings):
     """Settings of policy gradients; an update uses one episode of each environment."""
 
-    env_name: Name = 'CartPole-v1'  # a Gymnasium id
+    env_name: Name = 'CartPole-v1'  # an id, 'module:Id' or 'module:Class'
     num_episodes: Count = may_change(4_000)  # training episodes in the whole run
     num_envs: Count = 16  # environments stepped together
     baseline: Name = 'value'  # 'none', 'episode', 'batch' or 'value' (see `agents.reinforce`)
@@ -182,4 +212,5 @@ class ReinforceSettings(_Settings):
             video_interval_episodes=self.video_interval_episodes,
             log_every_episode=self.log_every_episode,
             x_axis=self.x_axis,
+            callbacks=self.callbacks,
         )

@@ -18,10 +18,18 @@ Run the same command again to resume a run that was stopped. The most useful bin
                                                 range of the returns
     train_ddqn.munchausen = True                needs double = False and n_step = 1
     train_ddqn.noisy = True                     noisy layers; set QLearningAgent.epsilon = 0.0
+    train_ddqn.warm_start = 'runs/a'            the weights of an old policy
+    train_ddqn.reuse_replay = 'runs/a'          another run's replay
+    train_ddqn.callbacks = ['module:Class']     told about the run; they may stop it
+
+    train_ddqn.env_name = 'my_env:MyEnv'        a class in a module of your own, with
+    task.env_kwargs = {'size': 5}               its constructor's arguments, and
+    task.wrappers = ['FlattenObservation']      wrappers, in training and evaluation alike
 """
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -65,28 +73,38 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
     """
     import tensorflow as tf
 
+    from envs import task
     from pipelines import assembly
     from pipelines.experience import replay
-    from pipelines.runs import video
+    from pipelines.runs import run_dir, video
+    from pipelines.runs.beginning import Beginning
+    from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
     with gin_config.values_come_from_gin():
         replay_dir = pathlib.Path(root_dir).expanduser() / 'replay'
-        parts = assembly.assemble_ddqn(settings, seed, replay_dir)
+        kept = run_dir.remembered(root_dir, 'vectorization')
+        parts = assembly.assemble_ddqn(settings, seed, replay_dir, vectorization=kept)
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
+    callbacks = Callbacks.configured(settings.name(), settings.callbacks, parts.training)
+    beginning = Beginning.configured(settings, parts.training, parts.replay)
+    beginning.check_unless_resumed(root_dir, announce=check_only)
     if check_only:
         print(cli.CHECKED)
         return
     schedule = settings.schedule()
-    may_change = [*settings.changeable(), *replay.MAY_CHANGE]
-    with RunDir(root_dir) as run:
-        if not run.claim(Claim(seed, schedule, may_change, parts.resolved)):
+    may_change = [*settings.changeable(), *replay.MAY_CHANGE, *task.MAY_CHANGE]
+    decided = {'vectorization': parts.training.task.vectorization}
+    with RunDir(root_dir) as run, contextlib.closing(parts.training.envs):
+        if not run.claim(
+            Claim(seed, schedule, may_change, {**parts.resolved, **callbacks.identity}, decided)
+        ):
             return
         with parts.replay:
-            session = Session(run, seed, schedule, parts.training)
+            session = Session(run, seed, schedule, parts.training, callbacks, beginning)
             session.start()
             for note in parts.notes:
                 print(note)
@@ -98,12 +116,14 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
                     turns = parts.collect_and_train.run(
                         vector_steps,
                         session.next_event_env_steps,
-                        end_after_episodes=session.episodes_left,
+                        end_after_episodes=session.extent.episodes_left,
                         pause_after_episodes=session.episodes_to_next_event,
                     )
                     session.record(turns)
             if session.is_complete:
-                ratio = parts.collect_and_train.train_steps_per_env_step
+                ratio = 0.0
+                if int(parts.agent.train_step_counter) or not session.extent.stopped:
+                    ratio = parts.collect_and_train.train_steps_per_env_step
                 session.finish(
                     {
                         'train_steps_per_env_step': ratio,

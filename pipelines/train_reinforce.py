@@ -12,10 +12,15 @@ Run the same command again to resume a run that was stopped. The most useful bin
     mlp_torso.units = (64, 64)                  PolicyGradientAgent.value_coefficient = 0.5
     adam.learning_rate = 1e-3                   make_actor_critic_network.policy = 'auto'
                                                     |'categorical'|'gaussian'|'squashed_gaussian'
+
+    train_reinforce.env_name = 'my_env:MyEnv'   a class in a module of your own, with
+    task.env_kwargs = {'size': 5}               its constructor's arguments, and
+    task.wrappers = ['FlattenObservation']      wrappers, in training and evaluation alike
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -60,26 +65,35 @@ def train(
     """
     import tensorflow as tf
 
+    from envs import task
     from pipelines import assembly
     from pipelines.loops.episode_losses import Turn
-    from pipelines.runs import video
+    from pipelines.runs import run_dir, video
+    from pipelines.runs.beginning import Beginning
+    from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
     with gin_config.values_come_from_gin():
-        parts = assembly.assemble_reinforce(settings, seed)
+        kept = run_dir.remembered(root_dir, 'vectorization')
+        parts = assembly.assemble_reinforce(settings, seed, vectorization=kept)
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
+    callbacks = Callbacks.configured(settings.name(), settings.callbacks, parts.training)
+    beginning = Beginning.configured(settings, parts.training)
+    beginning.check_unless_resumed(root_dir, announce=check_only)
     if check_only:
         print(cli.CHECKED)
         return
     schedule, training = settings.schedule(), parts.training
-    with RunDir(root_dir) as run:
-        if not run.claim(Claim(seed, schedule, settings.changeable())):
+    may_change = [*settings.changeable(), *task.MAY_CHANGE]
+    decided = {'vectorization': training.task.vectorization}
+    with RunDir(root_dir) as run, contextlib.closing(training.envs):
+        if not run.claim(Claim(seed, schedule, may_change, callbacks.identity, decided)):
             return
         with parts.queue:
-            session = Session(run, seed, schedule, training)
+            session = Session(run, seed, schedule, training, callbacks, beginning)
             session.start()
             # A resumed run must not draw the numbers of its beginning again.
             tf.random.set_seed(session.derived_seed('explore'))
@@ -92,7 +106,7 @@ def train(
             if session.is_complete:
                 train_steps = int(training.agent.train_step_counter)
                 episodes = training.statistics.num_episodes
-                session.finish({'train_steps_per_episode': train_steps / episodes})
+                session.finish({'train_steps_per_episode': train_steps / max(1, episodes)})
 
 
 if __name__ == '__main__':

@@ -12,8 +12,10 @@ _WHOLE_RUNS = (
     'train_ddqn_switches_test',
     'space_invaders_test',
     'train_ddqn_test',
+    'beginnings_test',
     'compare_test',
     'train_reinforce_test',
+    'your_environment_test',
     'actions_test',
     'learning_test',
     'tutorials_test',
@@ -29,6 +31,8 @@ _TRAINED = {
     'run_dir',
     'policy_dir',
     'exported',
+    'old',
+    'runs',
 }
 
 

@@ -9,7 +9,6 @@ from tf_agents.trajectories import time_step as ts
 from benchmarks import dials
 from envs import linear_quadratic
 from envs.task import Task
-from examples import nim  # noqa: F401, registers Nim-v0
 from pipelines import assembly, gin_config
 from pipelines.settings import DdqnSettings, ReinforceSettings
 
@@ -196,7 +195,7 @@ def test_a_time_limit_does_not_end_the_world(tmp_path, n):
 @pytest.mark.slow
 def test_nim_is_won_by_leaving_four_stones_and_no_more_are_taken_than_there_are(tmp_path):
     """From 5, 6 or 7 stones one more than 4 is taken, from 1, 2 or 3 all: then the game is won."""
-    agent = train(tmp_path, 'Nim-v0', [EVERY_50], turns=60)
+    agent = train(tmp_path, 'examples.nim:Nim', [EVERY_50], turns=60)
     stones = tf.constant([1, 2, 3, 5, 6, 7], tf.int64)
     observation = {
         'observation': stones,

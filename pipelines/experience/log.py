@@ -17,11 +17,12 @@ kept checkpoint needs are deleted.
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -33,45 +34,118 @@ _SEGMENT_BYTES = 16 << 20
 _HEADER = np.dtype('<u4')
 
 
-class ReplayLog:
-    """The rows of `num_envs` environments, one vector step after another."""
+class LogReader:
+    """The rows of `num_envs` environments, one vector step after another; writes nothing."""
+
+    _cure = 'name another run'  # where the log is damaged
 
     def __init__(self, directory: str | os.PathLike, num_envs: int, row_bytes: int):
-        """Opens the log in `directory`, which is created if it is missing.
-
-        Raises:
-          UserError: the log there has rows of another shape.
-        """
+        """Prepares; nothing is read yet."""
         self._dir = pathlib.Path(directory)
-        self._dir.mkdir(parents=True, exist_ok=True)
         self._step_shape = (num_envs, row_bytes)
-        self._block_steps = max(1, _BLOCK_BYTES // (num_envs * row_bytes))
-        self._check_layout()
-        self._file: BinaryIO | None = None
-        self._pending: list[np.ndarray] = []
-        self.position = self._end()
-
-    def _check_layout(self) -> None:
-        layout = {'num_envs': self._step_shape[0], 'row_bytes': self._step_shape[1]}
-        path = self._dir / 'layout.json'
-        if not path.exists():
-            files.write_json(path, layout)
-        elif json.loads(path.read_text()) != layout:
-            raise UserError(
-                f'{path} describes other rows than {layout}: it was written by another version of '
-                'this program; use a new directory'
-            )
 
     def _segments(self) -> list[tuple[int, pathlib.Path]]:
         """Returns (first vector step, path) of each segment, in order."""
         return sorted((int(path.stem), path) for path in self._dir.glob('*.rows'))
 
-    def _end(self) -> int:
+    def end(self) -> int:
+        """Returns how many whole vector steps were ever written, those deleted since included."""
         segments = self._segments()
         if not segments:
             return 0
         first, path = segments[-1]
         return first + sum(steps for steps, _, _ in _blocks(path))
+
+    def read(self, start: int) -> Iterator[np.ndarray]:
+        """Yields vector steps from `start` (or the oldest kept) on: uint8 [num_envs, row_bytes].
+
+        Steps appended since the last `sync` may be missing.
+
+        Raises:
+          UserError: a block is damaged or missing.
+        """
+        for position, block in self._blocks(start):
+            rows = np.frombuffer(bytearray(block), np.uint8).reshape(-1, *self._step_shape)
+            # np.cumsum takes 10 times as long.
+            for before, step in zip(rows, rows[1:], strict=False):
+                step += before
+            yield from rows[max(0, start - position) :]
+
+    def check(self, start: int) -> int:
+        """Reads as `read` would, and returns the number of vector steps."""
+        step_bytes = math.prod(self._step_shape)
+        return sum(
+            len(block) // step_bytes - max(0, start - position)
+            for position, block in self._blocks(start)
+        )
+
+    def _blocks(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yields (its first vector step, the differences in it) of each block from `start` on."""
+        segments = self._segments()
+        position: int | None = None
+        for i, (first, path) in enumerate(segments):
+            if i + 1 < len(segments) and segments[i + 1][0] <= start:
+                continue
+            if position not in (None, first):
+                raise UserError(f'{path}: the rows before it are missing: {self._cure}')
+            try:
+                blocks = list(_blocks(path))  # before the bytes: the file may be growing
+                data = path.read_bytes()
+            except FileNotFoundError as e:
+                raise UserError(f'{path} was deleted while it was to be read: try again') from e
+            position = first
+            for steps, block_start, block_end in blocks:
+                if position + steps > start:
+                    yield position, self._unzipped(path, data[block_start:block_end], steps)
+                position += steps
+
+    def _unzipped(self, path: pathlib.Path, payload: bytes, steps: int) -> bytes:
+        try:
+            block = zlib.decompress(payload)
+        except zlib.error as e:
+            raise UserError(f'{path} is damaged ({e}): {self._cure}') from e
+        if len(block) != steps * math.prod(self._step_shape):
+            raise UserError(f'{path} is damaged (a block of another length): {self._cure}')
+        return block
+
+
+class ReplayLog(LogReader):
+    """A log that grows: `append` and `sync` write it, going back to a checkpoint cuts it."""
+
+    _cure = 'the replay cannot be restored; use a new directory'
+
+    def __init__(
+        self, directory: str | os.PathLike, num_envs: int, row_bytes: int, row: Any = None
+    ):
+        """Opens the log in `directory`, which is created if it is missing.
+
+        Args:
+          directory: of the log.
+          num_envs: rows in a vector step.
+          row_bytes: bytes in a row.
+          row: what a row holds, as JSON values, for other programs that read the log.
+
+        Raises:
+          UserError: the log there has rows of another shape.
+        """
+        super().__init__(directory, num_envs, row_bytes)
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._block_steps = max(1, _BLOCK_BYTES // (num_envs * row_bytes))
+        self._check_layout(row)
+        self._file: BinaryIO | None = None
+        self._pending: list[np.ndarray] = []
+        self.position = self.end()
+
+    def _check_layout(self, row: Any) -> None:
+        layout = {'num_envs': self._step_shape[0], 'row_bytes': self._step_shape[1]}
+        path = self._dir / 'layout.json'
+        if not path.exists():
+            files.write_json(path, layout if row is None else layout | {'row': row})
+        elif not layout.items() <= json.loads(path.read_text()).items():
+            raise UserError(
+                f'{path} describes other rows than {layout}: it was written by another version of '
+                'this program; use a new directory'
+            )
 
     def append(self, rows: np.ndarray) -> None:
         """Appends one vector step: uint8 [num_envs, row_bytes]."""
@@ -137,39 +211,6 @@ class ReplayLog:
         for (_, path), (following, _) in zip(segments, segments[1:], strict=False):
             if following <= position:
                 path.unlink()
-
-    def read(self, start: int) -> Iterator[np.ndarray]:
-        """Yields vector steps from `start` (or the oldest kept) on: uint8 [num_envs, row_bytes].
-
-        Steps appended since the last `sync` may be missing.
-
-        Raises:
-          UserError: a block is damaged.
-        """
-        segments = self._segments()
-        for i, (first, path) in enumerate(segments):
-            if i + 1 < len(segments) and segments[i + 1][0] <= start:
-                continue
-            position = first
-            data = path.read_bytes()
-            for steps, block_start, block_end in _blocks(path):
-                if position + steps > start:
-                    yield from self._decode(path, data[block_start:block_end], steps)[
-                        max(0, start - position) :
-                    ]
-                position += steps
-
-    def _decode(self, path: pathlib.Path, payload: bytes, steps: int) -> np.ndarray:
-        try:
-            rows = np.frombuffer(bytearray(zlib.decompress(payload)), np.uint8)
-            rows = rows.reshape(steps, *self._step_shape)
-        except (zlib.error, ValueError) as e:
-            raise UserError(
-                f'{path} is damaged ({e}): the replay cannot be restored; use a new directory'
-            ) from e
-        for before, step in zip(rows, rows[1:], strict=False):  # np.cumsum takes 10 times as long
-            step += before
-        return rows
 
     def close(self) -> None:
         """Writes the pending steps and closes the segment; `append` then opens a new one."""

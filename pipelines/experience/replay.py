@@ -142,7 +142,9 @@ class Replay:
         )
 
     def __enter__(self) -> Replay:
-        self._log = ReplayLog(self._log_dir, self.num_envs, self.codec.row_bytes)
+        self._log = ReplayLog(
+            self._log_dir, self.num_envs, self.codec.row_bytes, self.codec.described
+        )
         table = reverb.Table(
             name=replay_client.TABLE,
             sampler=self._sampler(),
@@ -267,16 +269,17 @@ class Replay:
         position = state or Position(vector_steps=0, highest_priority=1.0)
         self._highest_priority = position['highest_priority']
         self._log.truncate(position['vector_steps'])
-        for rows in self._log.read(position['vector_steps'] - self._kept_vector_steps):
+        for rows in self._log.read(position['vector_steps'] - self.kept_vector_steps):
             self._insert(rows)
         self.flush()
 
     def prune(self, state: Position) -> None:
         """Deletes what going back to that position, or to a later one, would not read."""
-        self._log.prune(state['vector_steps'] - self._kept_vector_steps)
+        self._log.prune(state['vector_steps'] - self.kept_vector_steps)
 
     @property
-    def _kept_vector_steps(self) -> int:
+    def kept_vector_steps(self) -> int:
+        """So many of the newest vector steps fill the table."""
         # With one transition per item, LAST rows (at most every second row) are not items.
         rows = self.capacity_transitions * (2 if self.transitions_per_item == 1 else 1)
         return -(-rows // self.num_envs) + self._block_rows

@@ -9,10 +9,12 @@ A row of CartPole has 40 bytes:
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tf_agents.specs import tensor_spec
 
 
 class RowCodec:
@@ -34,6 +36,12 @@ class RowCodec:
     def row_bytes(self) -> int:
         """Number of bytes in a row."""
         return self._dtype.itemsize
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a row holds, as JSON values: {'observation': 'float32 [4]', ...}."""
+        words = tf.nest.map_structure(_words, self._spec)
+        return json.loads(json.dumps(words._asdict(), default=dict))
 
     @property
     def frame_bytes(self) -> int:
@@ -78,3 +86,14 @@ class RowCodec:
         if size > 1:  # bitcast folds a last dimension of `size` bytes into one value
             raw = tf.reshape(raw, tf.concat([outer, [count, size]], axis=0))
         return tf.bitcast(raw, dtype)
+
+
+def _words(leaf: tf.TensorSpec) -> str:
+    """'float32 [4]', or with the values that an integer may have: 'int64 [], 0 to 1'."""
+    words = f'{leaf.dtype.name} {leaf.shape.as_list()}'
+    if not (leaf.dtype.is_integer and tensor_spec.is_bounded(leaf)):
+        return words
+    low, high = (np.unique(bound).tolist() for bound in (leaf.minimum, leaf.maximum))
+    if len(low) == len(high) == 1:
+        return f'{words}, {low[0]} to {high[0]}'
+    return f'{words}, {np.asarray(leaf.minimum).tolist()} to {np.asarray(leaf.maximum).tolist()}'

@@ -99,6 +99,10 @@ class Evaluator:
             self.overestimation = self._meter.read(np.array(self._quota))
         return np.array([self._returns[k % n][k // n] for k in range(num_episodes)])
 
+    def close(self) -> None:
+        """Closes the environments."""
+        self._envs.close()
+
     def _is_open(self) -> bool:
         """Whether an environment has episodes left to play."""
         return any(

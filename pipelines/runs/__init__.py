@@ -3,6 +3,10 @@
 run_dir        the directory: its lock, and which experiment it holds
 training       what a session needs to know about an agent and its training
 session        logging, evaluating, saving and stopping, around the turns of any algorithm
+extent         how far a run is, and what is left of it
+beginning      what a new run starts from:
+warm_start     an old policy's weights     weights        what weights are called, in every export
+callbacks      a user's own code that is told about the run
 checkpoints    the states of a run's parts, verified before they are used
 best_policy    evaluates while training, and keeps the best weights
 records        opens and closes what grows while the run lasts:

@@ -48,6 +48,11 @@ class Checkpoints:
         self._directory, self._variables = directory, variables
         self._parts, self._experience = {**parts, 'experience': experience}, experience
 
+    @property
+    def exist(self) -> bool:
+        """Whether there is one, be it damaged."""
+        return bool(self._all())
+
     def save(self, env_steps: int) -> None:
         """Adds a checkpoint named after `env_steps` and drops the oldest beyond two.
 
@@ -122,7 +127,12 @@ class Checkpoints:
         return None
 
     def _all(self) -> list[pathlib.Path]:
-        return sorted(path for path in self._directory.glob('*') if path.name.isdigit())
+        return all_in(self._directory)
+
+
+def all_in(directory: pathlib.Path) -> list[pathlib.Path]:
+    """The checkpoints in a directory, the oldest first; damaged ones too."""
+    return sorted(path for path in directory.glob('*') if path.name.isdigit())
 
 
 def _state(path: pathlib.Path) -> dict:

@@ -52,9 +52,12 @@ def draw_metrics(
     rows = _read(progress_csv, x_axis)
     known = progress.columns(())
     names = [n for n in rows[0][1] if n not in known and _series(rows, n)[0]]
-    height = max(1, -(-len(names) // 3))
-    figure, panels = plt.subplots(
-        height, 3, figsize=(11, 2.6 * height), squeeze=False, layout='constrained'
+    num_rows = max(1, -(-len(names) // 3))
+    height = 0.5 + 2.6 * num_rows  # inches
+    figure, panels = plt.subplots(num_rows, 3, figsize=(11, height), squeeze=False)
+    # Matplotlib's own layouts measure every label several times: as long as all the drawing.
+    figure.subplots_adjust(
+        left=0.06, right=0.98, bottom=0.55 / height, top=1.0 - 0.8 / height, wspace=0.25, hspace=0.5
     )
     figure.suptitle(title)
     for axes, name in zip(panels.flat, names, strict=False):

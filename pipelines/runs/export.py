@@ -44,6 +44,7 @@ from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files
 from pipelines.errors import UserError
+from pipelines.runs import weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
@@ -107,25 +108,48 @@ def _save(policy: Any, directory: pathlib.Path, card: dict, observations: Any) -
     stochastic = getattr(policy, 'stochastic', False)
     np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **example, **live)
     described = specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
-    files.write_json(directory / 'policy_card.json', card | described | {'versions': _versions()})
+    described |= {'weights': weights.described(policy), 'versions': _versions()}
+    files.write_json(directory / 'policy_card.json', card | described)
 
 
-def _parts(observation: Any) -> dict[str, Any]:
-    """What `act` takes of an observation (or its spec), by name."""
-    return dict(observation) if isinstance(observation, Mapping) else {'observation': observation}
+def _parts(value: Any, kind: str = 'observation') -> dict[str, Any]:
+    """What `act` takes of an observation, or of a 'state' (or of its spec), by name."""
+    if not isinstance(value, Mapping):
+        return {kind: value}
+    prefix = '' if kind == 'observation' else f'{kind}_'
+    return {prefix + name: part for name, part in value.items()}
+
+
+def _state_from(parts: dict[str, Any], spec: Any) -> Any:
+    """Takes a policy's state, whose spec has this structure, out of arrays by name."""
+    names = list(_parts(spec, 'state'))
+    values = [parts.pop(name) for name in names]
+    return values[0] if names == ['state'] else dict(zip(spec, values, strict=True))
 
 
 def _example(policy: Any, observations: Any) -> dict[str, np.ndarray]:
     """Makes the inputs of `act` for the proof; every fourth row starts an episode."""
     example = _parts(observations)
     if policy.policy_state_spec:
-        count = len(next(iter(example.values())))
-        shape, dtype = policy.policy_state_spec.shape, policy.policy_state_spec.dtype
-        rng, shape = np.random.default_rng(0), [count, *shape]
-        state = rng.integers(0, 256, shape) if dtype.is_integer else rng.standard_normal(shape)
-        example['state'] = state.astype(dtype.as_numpy_dtype)
+        count, rng = len(next(iter(example.values()))), np.random.default_rng(0)
+        of_parts = _parts(policy.time_step_spec.observation)
+        for name, spec in _parts(policy.policy_state_spec, 'state').items():
+            frame = of_parts.get(name.removeprefix('state_'))
+            example[name] = _drawn(rng, spec, frame, count)
         example['reset'] = np.arange(count) % 4 == 0
     return example
+
+
+def _drawn(rng: np.random.Generator, spec: Any, frame: Any, count: int) -> np.ndarray:
+    """Random frames [count, *shape] of a policy's state, within the bounds of one `frame`."""
+    shape = [count, *spec.shape]
+    if spec.dtype == tf.bool:
+        return rng.integers(0, 2, shape).astype(bool)
+    if not spec.dtype.is_integer:
+        return rng.standard_normal(shape).astype(spec.dtype.as_numpy_dtype)
+    low = np.min(getattr(frame, 'minimum', 0))
+    high = np.max(getattr(frame, 'maximum', 255))
+    return rng.integers(low, high, shape, endpoint=True).astype(spec.dtype.as_numpy_dtype)
 
 
 def _act_signature(policy: Any) -> Any:
@@ -156,16 +180,20 @@ def _act_signature(policy: Any) -> Any:
         step_type, state = tf.fill(batch, ts.StepType.MID), ()
         if state_spec:
             step_type = tf.where(inputs['reset'], ts.StepType.FIRST, ts.StepType.MID)
-            state = checked(inputs['state'], state_spec, 'state')
+            frames = {
+                name: checked(inputs[name], spec, name)
+                for name, spec in _parts(state_spec, 'state').items()
+            }
+            state = _state_from(frames, state_spec)
         observation = parts if isinstance(observation_spec, Mapping) else parts['observation']
         time_step = ts.TimeStep(step_type, tf.zeros(batch), tf.ones(batch), observation)
         out, state = policy.outputs(time_step, state)
-        return {**out, 'state': state} if state_spec else out
+        return {**out, **_parts(state, 'state')} if state_spec else out
 
     inputs = {name: batched(spec, name) for name, spec in _parts(observation_spec).items()}
     if state_spec:
         inputs['reset'] = tf.TensorSpec([None], tf.bool, 'reset')
-        inputs['state'] = batched(state_spec, 'state')
+        inputs |= {name: batched(spec, name) for name, spec in _parts(state_spec, 'state').items()}
     return act.get_concrete_function(**inputs)
 
 
@@ -181,7 +209,7 @@ def specs(time_step_spec: ts.TimeStep, action_spec: Any, state_spec: Any = ()) -
             for name, bound in (('minimum', action_spec.minimum), ('maximum', action_spec.maximum))
         }
     if state_spec:
-        described['state_spec'] = _spec(state_spec)
+        described['state_spec'] = tf.nest.map_structure(_spec, state_spec)
     return described
 
 
@@ -244,8 +272,14 @@ class LoadedPolicy:
 
     def get_initial_state(self, batch_size: int) -> Any:
         """Returns the policy state at the start of an episode; () if the policy has none."""
-        spec = self.card.get('state_spec')
-        return tf.zeros([batch_size, *spec['shape']], spec['dtype']) if spec else ()
+
+        def zeros(part: Mapping[str, Any]) -> tf.Tensor:
+            return tf.zeros([batch_size, *part['shape']], part['dtype'])
+
+        spec = self.card.get('state_spec', {})
+        if isinstance(spec.get('dtype'), str):  # one array
+            return zeros(spec)
+        return {name: zeros(part) for name, part in spec.items()} or ()
 
     def action(self, time_step: ts.TimeStep, policy_state: Any = ()) -> policy_step.PolicyStep:
         """Acts on a batch through `act`; a Q-network's info holds its `value`, float32 [B]."""
@@ -260,6 +294,7 @@ class LoadedPolicy:
         inputs = _parts(self._taken(time_step.observation))
         if self.card.get('state_spec'):
             inputs['reset'] = tf.equal(time_step.step_type, ts.StepType.FIRST)
-            inputs['state'] = policy_state
+            inputs |= _parts(policy_state, 'state')
         outputs = self._model.signatures['act'](**inputs)
-        return outputs, outputs.pop('state', ())
+        has_state = bool(self.card.get('state_spec'))
+        return outputs, _state_from(outputs, policy_state) if has_state else ()

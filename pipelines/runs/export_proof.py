@@ -144,11 +144,15 @@ def _named_inputs(action_fn: Any, inputs: dict) -> dict:
     }
     for name, part in inputs.items():  # an array, or the parts of a dict
         leaves |= {name: part, f'observation_{name}': part}
-    return {
-        name: leaves.get(name.removeprefix('arg_0_'), inputs.get('state'))
-        for name in action_fn.structured_input_signature[1]
-        # such as 'arg_0_observation', or 'arg_0_observation_action_mask'
-    }
+
+    def named(name: str) -> Any:
+        # such as arg_0_step_type, arg_0_observation_action_mask, arg_1 and arg_1_image
+        if name.startswith('arg_0_'):
+            return leaves[name.removeprefix('arg_0_')]
+        part = name.removeprefix('arg_1').removeprefix('policy_state').lstrip('_')
+        return inputs[f'state_{part}' if part else 'state']
+
+    return {name: named(name) for name in action_fn.structured_input_signature[1]}
 
 
 if __name__ == '__main__':

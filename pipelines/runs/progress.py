@@ -160,8 +160,9 @@ class Progress:
             self._bar.set_postfix_str(', '.join(words), refresh=False)
             self._bar.update(count - self._bar.n)
             return
-        words.append(f'{row["env_steps_per_second"]:,.0f} steps/s')
-        words.append(f'{self._seconds_left(row):.0f} s left')
+        if count > self._start[self._unit]:  # else nothing has been done yet
+            words.append(f'{row["env_steps_per_second"]:,.0f} steps/s')
+            words.append(f'{self._seconds_left(row):.0f} s left')
         print(f'{count:>9,} {self._unit.replace("_", " ")}: ' + ', '.join(words), flush=True)
 
     def _seconds_left(self, row: Mapping[str, Any]) -> float:

@@ -11,17 +11,16 @@ https://arxiv.org/abs/2003.13350); episodes of at most 30 minutes.
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Discrete
 
+from envs.errors import EnvError
 from envs.task import Task
 
 _RANDOM_EPISODES = 100
-_MAX_EPISODE_STEPS = 1_000  # for environments without a time limit
 
 
 class PublishedReturns(NamedTuple):
@@ -133,12 +132,10 @@ def scale(task: Task) -> Scale | None:
     solved = task.reward_threshold
     if solved is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # "CartPole-v0 is out of date"
-        try:
-            env = gym.make(task.env_name, disable_env_checker=True)
-        except (gym.error.Error, ImportError):
-            return None
+    try:
+        env = task.single_env()
+    except EnvError:
+        return None
     source = f'random play of {_RANDOM_EPISODES} episodes, reward_threshold of {task.env_name}'
     return Scale(round(_random_play(env), 2), solved, source)
 
@@ -149,12 +146,12 @@ def _random_play(env: gym.Env) -> float:
     env.action_space.seed(0)
     for episode in range(_RANDOM_EPISODES):
         _, info = env.reset(seed=0 if episode == 0 else None)
-        for _ in range(_MAX_EPISODE_STEPS):
+        over = False
+        while not over:
             mask = info.get('action_mask') if isinstance(env.action_space, Discrete) else None
             action = env.action_space.sample(None if mask is None else np.array(mask, np.int8))
             _, reward, terminated, truncated, info = env.step(action)
-            returns[episode] += reward
-            if terminated or truncated:
-                break
+            returns[episode] += float(reward)
+            over = terminated or truncated
     env.close()
     return float(returns.mean())

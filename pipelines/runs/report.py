@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,13 @@ import numpy as np
 from agents.policies import GreedyQPolicy
 from agents.raw_screen_policy import RawScreenPolicy, ScreensToFrame
 from envs.task import Task
+from pipelines import gin_config
 from pipelines.loops import overestimation
 from pipelines.loops.evaluation import make_evaluator
 from pipelines.runs import curves, export, published, video
+from pipelines.runs.best_policy import BestPolicy
+from pipelines.runs.extent import Extent
+from pipelines.runs.progress import Cadence
 from pipelines.runs.summary import Summary
 from pipelines.runs.training import Training
 from pipelines.settings import RunSchedule
@@ -24,13 +29,53 @@ _NUM_SCREENS = 64
 _FILM_FPS = 15
 
 
+def summarise(
+    training: Training,
+    schedule: RunSchedule,
+    extent: Extent,
+    best_policy: BestPolicy,
+    *,
+    seed: int,
+    more: Mapping[str, Any],
+) -> Summary:
+    """Returns the summary without the evaluation of the export.
+
+    Args:
+      training: of the run.
+      schedule: of the run.
+      extent: counts and times.
+      best_policy: found while training.
+      seed: of the run.
+      more: further entries of summary.json.
+    """
+    return Summary(
+        env_name=training.task.env_name,
+        agent=training.agent_name,
+        seed=seed,
+        env_steps=extent.env_steps,
+        unit=schedule.unit,
+        length=schedule.length,
+        episode_limit=schedule.num_episodes,
+        frames_per_env_step=training.task.frames_per_env_step,
+        train_steps=extent.train_steps,
+        episodes=extent.episodes,
+        return_mean_100=float(np.mean(training.statistics.last_returns or [np.nan])),
+        wall_seconds=round(extent.wall_seconds, 2),
+        env_steps_per_second=round(extent.env_steps / max(extent.wall_seconds, 1e-9), 1),
+        best=best_policy.found,
+        training_overestimation=best_policy.expected or None,
+        eval_mean=float('nan'),
+        stopped=extent.stopped,
+        more=dict(more),
+    )
+
+
 def write(
     root: pathlib.Path,
     training: Training,
     schedule: RunSchedule,
     summary: Summary,
     *,
-    card: dict[str, Any],
     observations: Any,
     eval_seed: int,
 ) -> None:
@@ -41,7 +86,6 @@ def write(
       training: its best policies are exported.
       schedule: how the export is evaluated, and whether it is filmed.
       summary: counts and times; the evaluation is added.
-      card: content of the policy cards.
       observations: [M, ...], stored while training; inputs of the proof.
       eval_seed: seed of the evaluation.
 
@@ -52,13 +96,13 @@ def write(
     exports = {
         name: export.Export(policy, observations) for name, policy in training.exports.items()
     } | _raw_export(task, training.exports['policy'], eval_seed)
-    card = {**task.card(), 'agent': training.agent_name, **card}
-    with export.proven_exports(root, exports, card) as loaded:
+    with export.proven_exports(root, exports, _card(training, summary)) as loaded:
         policy, epsilon = loaded['policy'], schedule.eval_epsilon
         episodes = schedule.num_eval_episodes
         evaluator = make_evaluator(task, policy, episodes, epsilon, training.gamma)
         returns = evaluator(episodes, eval_seed)
         values = evaluator.overestimation
+        evaluator.close()
         if schedule.video_interval_episodes is not None:
             recorder = video.Recorder(task, policy, epsilon)
             (root / 'videos').mkdir(exist_ok=True)
@@ -78,6 +122,21 @@ def write(
     )
     summary.write(root / 'summary.json')
     print(_closing_words(summary, values, root, video.draws(task)))
+
+
+def _card(training: Training, summary: Summary) -> dict[str, Any]:
+    best = summary.best
+    return {
+        **training.task.card(),
+        'agent': training.agent_name,
+        'seed': summary.seed,
+        'env_steps': best['env_steps'],
+        'train_steps': best['train_steps'],
+        'selection_mean': best['eval_mean'],
+        'gamma': training.gamma,
+        'run_env_steps': summary.env_steps,
+        'config': gin_config.operative_bindings(),
+    }
 
 
 def _raw_export(task: Task, policy: Any, seed: int) -> dict[str, export.Export]:
@@ -123,6 +182,8 @@ def _closing_words(
     ]
     if values:
         rows.insert(7, ('expected', values.in_words()))
+    if summary.stopped is not None:
+        rows.insert(3, ('stopped', f'by {summary.stopped["by"]}: {summary.stopped["why"]}'))
     if summary.frames_per_env_step > 1:
         rows.insert(3, ('frames', f'{summary.frames_per_env_step * summary.env_steps:,}'))
     table = '\n'.join(f'  {name:<12} {value}' for name, value in rows)
@@ -135,9 +196,38 @@ def _closing_words(
     )
 
 
-def film(recorder: video.Recorder, root: pathlib.Path, num_episodes: int, seed: int) -> None:
-    """Records videos/after_<episodes>_episodes.gif, every second step at twice the speed."""
-    directory = root / 'videos'
-    directory.mkdir(exist_ok=True)
-    path = directory / f'after_{num_episodes:06d}_episodes.gif'
-    recorder.save(path, seed, every=2, fps=_FILM_FPS)
+class Films:
+    """Films of greedy play while training, each after so many more episodes."""
+
+    def __init__(self, root: pathlib.Path, training: Training, schedule: RunSchedule):
+        """Prepares; the first film makes its environment.
+
+        Args:
+          root: directory of the run.
+          training: the task, and the agent whose policy plays.
+          schedule: says how often, and how many actions are random.
+        """
+        self._directory, self._training, self._schedule = root / 'videos', training, schedule
+        self._cadence: Cadence | None = None
+        self._recorder: video.Recorder | None = None
+
+    def start(self, num_episodes: int) -> None:
+        """Says how many training episodes there were when the run was started or resumed."""
+        if self._schedule.video_interval_episodes is not None:
+            self._cadence = Cadence(self._schedule.video_interval_episodes, num_episodes)
+
+    def episodes_to_next(self, num_episodes: int) -> int | None:
+        """How many episodes after this one the next film is due; None: there is none."""
+        return None if self._cadence is None else self._cadence.next_due - num_episodes
+
+    def film_if_due(self, num_episodes: int, seed: int) -> None:
+        """Records videos/after_<episodes>_episodes.gif, every second step at twice the speed."""
+        if self._cadence is None or not self._cadence.due(num_episodes):
+            return
+        if self._recorder is None:
+            self._recorder = video.Recorder(
+                self._training.task, self._training.agent.policy, self._schedule.eval_epsilon
+            )
+        self._directory.mkdir(exist_ok=True)
+        path = self._directory / f'after_{num_episodes:06d}_episodes.gif'
+        self._recorder.save(path, seed, every=2, fps=_FILM_FPS)

@@ -41,10 +41,20 @@ class Summary:
     eval_mean: float  # of `eval_returns`
     overestimation: dict[str, float] | None = None  # of the export
     policy_dir: str = ''
+    # If a callback ended the run: its name (`by`), `why`, and `within` what (`RunSchedule.ends`).
+    stopped: dict[str, str] | None = None
     more: dict[str, Any] = dataclasses.field(default_factory=dict)  # what one algorithm adds
 
-    def covers(self, length: int, episode_limit: int | None) -> bool:
-        """Whether a run of this length, in `unit`, or of so many episodes would add nothing."""
+    def covers(self, length: int, episode_limit: int | None, ends: str = '') -> bool:
+        """Whether a run of this length, in `unit`, or of so many episodes would add nothing.
+
+        Args:
+          length: in `unit`.
+          episode_limit: the run also ends after so many episodes; None: it does not.
+          ends: `RunSchedule.ends`. What a callback has stopped is over while these are the same.
+        """
+        if self.stopped is not None:
+            return self.stopped['within'] == ends
         if episode_limit is not None and self.episodes >= episode_limit:
             return True
         stopped_by_episodes = self.episode_limit is not None and self.episodes >= self.episode_limit

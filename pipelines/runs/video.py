@@ -84,10 +84,32 @@ class _Rendered:
 
     def _seen(self, time_step: ts.TimeStep) -> ts.TimeStep:
         pictures = self._env.render()
-        if not pictures or pictures[0] is None:
+        picture = pictures[0] if pictures else None
+        if picture is None:
             raise UserError(f"a video cannot be made: '{self._env_name}' draws no rgb_array")
-        self.screen = pictures[0]
+        if not _is_picture(picture):
+            raise UserError(
+                f"a video cannot be made: `render` of '{self._env_name}' gives "
+                f'{_kind_of(picture)}, and must give uint8 [height, width, 3]'
+            )
+        self.screen = picture.copy()
         return tf.nest.map_structure(tf.constant, time_step)
+
+
+def _is_picture(picture: Any) -> bool:
+    return (
+        isinstance(picture, np.ndarray)
+        and picture.dtype == np.uint8
+        and picture.ndim == 3
+        and picture.shape[2] == 3
+        and picture.size > 0
+    )
+
+
+def _kind_of(picture: Any) -> str:
+    if isinstance(picture, np.ndarray):
+        return f'{picture.dtype} {list(picture.shape)}'
+    return f'a {type(picture).__name__}'
 
 
 class Recorder:

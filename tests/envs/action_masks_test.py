@@ -162,7 +162,7 @@ def test_a_reset_that_fails_is_left_for_the_first_one_of_the_run():
             raise OSError('no such file')
 
     env = envs(Fails(np.ones(3)))
-    with pytest.raises(OSError, match='no such file'):
+    with pytest.raises(errors.EnvError, match='OSError: no such file'):
         env.reset(seed=0)
 
 

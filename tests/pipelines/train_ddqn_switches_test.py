@@ -41,13 +41,63 @@ def with_binding(binding, root):
     return [*flags, f'--gin_bindings={binding}']
 
 
+MUNCHAUSEN = {'munchausen': True, 'double': False, 'n_step': 1}
+HEADS = {
+    'noisy_c51_dueling_ddqn': {
+        'distribution': "'categorical'",
+        'noisy': True,
+        'overlap': True,
+        'fuse_train_steps': False,
+        'C51Network.v_min': 0.0,
+        'C51Network.v_max': 50.0,
+        'QLearningAgent.epsilon': 0.0,
+        'make_q_network.compute_dtype': "'bfloat16'",
+    },
+    'noisy_munchausen_dqn': {
+        **MUNCHAUSEN,
+        'noisy': True,
+        'dueling': False,
+        'frame_stack': 2,
+        'NoisyDense.sigma0': 0.3,
+        'MunchausenQLearningAgent.alpha': 0.8,
+    },
+    'c51_dqn': {
+        'distribution': "'categorical'",
+        'dueling': False,
+        'double': False,
+        'fuse_train_steps': False,
+    },
+}
+
+
+class StoppedOnce:
+    """The driver, stopped after five turns and started again; keeps the state at the stop."""
+
+    def __init__(self):
+        self.stopped_at = {}
+
+    def main(self, flags):
+        with stopped_after(5):
+            assert train_ddqn.main(flags) == 0
+        root = next(flag.partition('=')[2] for flag in flags if flag.startswith('--root_dir='))
+        self.stopped_at = newest_state(root)
+        return train_ddqn.main(flags)
+
+
+HEADS_DRIVERS = {name: StoppedOnce() for name in HEADS}
+
+
+def with_head(name, root):
+    return [f for f in arguments(root, **HEADS[name]) if 'stream_units' not in f]
+
+
 @pytest.fixture(scope='module')
 def switched(tmp_path_factory):
-    """A short run for each binding."""
+    """A short run for each binding, and for each combination of heads."""
     programs = {
         binding: (train_ddqn, functools.partial(with_binding, binding))
         for binding in [*SWITCHES, BFLOAT16]
-    }
+    } | {name: (HEADS_DRIVERS[name], functools.partial(with_head, name)) for name in HEADS}
     return RunsOfOneProof(tmp_path_factory.mktemp('switched'), programs)
 
 
@@ -87,65 +137,22 @@ def test_a_policy_trained_in_bfloat16_is_exported_in_float32(switched):
     assert types_of == {tf.float32.as_datatype_enum}
 
 
-MUNCHAUSEN = {'munchausen': True, 'double': False, 'n_step': 1}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ('switches', 'name'),
-    [
-        (
-            {
-                'distribution': "'categorical'",
-                'noisy': True,
-                'overlap': True,
-                'fuse_train_steps': False,
-                'C51Network.v_min': 0.0,
-                'C51Network.v_max': 50.0,
-                'QLearningAgent.epsilon': 0.0,
-                'make_q_network.compute_dtype': "'bfloat16'",
-            },
-            'noisy_c51_dueling_ddqn',
-        ),
-        (
-            {
-                **MUNCHAUSEN,
-                'noisy': True,
-                'dueling': False,
-                'frame_stack': 2,
-                'NoisyDense.sigma0': 0.3,
-                'MunchausenQLearningAgent.alpha': 0.8,
-            },
-            'noisy_munchausen_dqn',
-        ),
-        (
-            {
-                'distribution': "'categorical'",
-                'dueling': False,
-                'double': False,
-                'fuse_train_steps': False,
-            },
-            'c51_dqn',
-        ),
-    ],
-)
-def test_heads_train_stop_resume_and_export_together(tmp_path, switches, name, capfd):
-    flags = [f for f in arguments(tmp_path, **switches) if 'stream_units' not in f]
-    with stopped_after(5):
-        assert train_ddqn.main(flags) == 0
-    first = newest_state(tmp_path)
+@pytest.mark.parametrize('name', HEADS)
+def test_heads_train_stop_resume_and_export_together(switched, name):
+    root = switched.run(name)
+    first = HEADS_DRIVERS[name].stopped_at
     assert first['session']['train_steps'] > 0
-    assert train_ddqn.main(flags) == 0
-    assert summary(tmp_path)['agent'] == name
-    out, err = capfd.readouterr()
+    out, err = switched.output(name), switched.errors(name)
     assert err == ''
     assert f'resuming from {first["env_steps"]:,} env steps' in out
     assert ('returns count as within [' in out) == ('c51' in name)
-    assert is_proven(tmp_path / 'policy')
-    result = summary(tmp_path)
+    assert is_proven(switched.policy(name))
+    result = summary(root)
+    assert result['agent'] == name
     assert result['train_steps'] > first['session']['train_steps']
     assert np.isfinite(result['eval_mean'])
-    assert all(float(row['loss'] or 0.0) >= 0.0 for row in progress(tmp_path))
+    assert all(float(row['loss'] or 0.0) >= 0.0 for row in progress(root))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The driver from flags to proven policy, at tiny size, with everything real."""
 
+import functools
 import os
 import pathlib
 import shutil
@@ -207,22 +208,34 @@ def test_another_experiment_is_refused(copy, capsys):
         assert message in capsys.readouterr().err
 
 
+WORLDS = ('Acrobot-v1', 'Taxi-v3', 'FrozenLake-v1', 'MountainCar-v0')
+
+
+@pytest.fixture(scope='module')
+def worlds(tmp_path_factory):
+    """A short run in each environment."""
+
+    def of(env_name, root):
+        return arguments(root, **SHORTER, env_name=f"'{env_name}'", fuse_train_steps=False)
+
+    programs = {name: (train_ddqn, functools.partial(of, name)) for name in WORLDS}
+    return RunsOfOneProof(tmp_path_factory.mktemp('worlds'), programs)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('env_name', ['Acrobot-v1', 'Taxi-v3', 'FrozenLake-v1', 'MountainCar-v0'])
-def test_any_discrete_environment_trains_exports_and_evaluates(tmp_path, env_name, capsys):
-    few = SHORTER | {'env_name': f"'{env_name}'", 'fuse_train_steps': False}
-    assert train_ddqn.main(arguments(tmp_path, **few)) == 0
-    policy_dir = tmp_path / 'policy'
+@pytest.mark.parametrize('env_name', WORLDS)
+def test_any_discrete_environment_trains_exports_and_evaluates(worlds, env_name, tmp_path, capsys):
+    policy_dir, report = worlds.policy(env_name), tmp_path / 'report.json'
+    assert is_proven(policy_dir)
     flags = ['driver', f'--policy_dir={policy_dir}', '--episodes=4', '--seed=3']
-    assert evaluate.main(flags) == 0
+    assert evaluate.main([*flags, f'--json={report}']) == 0
     assert env_name in capsys.readouterr().out
-    assert len(read_json(policy_dir, 'evaluation.json')['returns']) == 4
+    assert len(read_json(tmp_path, report.name)['returns']) == 4
 
 
 def test_a_run_that_never_trains_is_an_error(tmp_path, capsys):
-    few = dict(num_env_steps=300, min_replay_transitions=290)
-    assert train_ddqn.main(arguments(tmp_path, **few)) == 2
-    assert 'training never started within 29' in capsys.readouterr().err
+    assert train_ddqn.main(arguments(tmp_path, num_episodes=2)) == 2
+    assert 'training never started within' in capsys.readouterr().err
 
 
 def start(root_dir, **bindings):

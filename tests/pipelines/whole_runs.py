@@ -11,7 +11,7 @@ from unittest import mock
 
 from tensorboard.backend.event_processing import event_accumulator
 
-from pipelines import signals
+from pipelines import files, signals
 from pipelines.runs import export
 
 
@@ -54,7 +54,7 @@ class RunsOfOneProof:
     def __init__(self, directory, programs):
         """`programs` maps a run's name to (program, function from a directory to flags)."""
         self._directory, self._programs = directory, programs
-        self._printed, self._exports, self._proven = {}, {}, None
+        self._printed, self._exports, self._cards, self._proven = {}, {}, {}, None
 
     def run(self, name):
         """The directory of the run `name`."""
@@ -73,11 +73,16 @@ class RunsOfOneProof:
         self.run(name)
         return self._printed[name].out
 
+    def errors(self, name):
+        """What the run `name` printed to standard error."""
+        self.run(name)
+        return self._printed[name].err
+
     @contextlib.contextmanager
     def _note(self, root, exports, card):
         """In place of `export.proven_exports`."""
-        del card
         self._exports |= {f'{root.name}-{name}': each for name, each in exports.items()}
+        self._cards |= {f'{root.name}-{name}': card for name in exports}
         yield {name: each.policy for name, each in exports.items()}
 
     def policy(self, name, exported='policy'):
@@ -91,6 +96,9 @@ class RunsOfOneProof:
             self._proven.mkdir()
             with export.proven_exports(self._proven, self._exports, card={}):
                 pass
+            for exported_as, card in self._cards.items():
+                path = self._proven / exported_as / 'policy_card.json'
+                files.write_json(path, card | json.loads(path.read_text()))
         return self._proven / f'{root.name}-{exported}'
 
 

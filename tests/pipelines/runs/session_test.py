@@ -116,7 +116,7 @@ def test_a_signal_ends_the_turns_with_a_checkpoint_and_the_next_start_resumes(
         run.to_the_end(lambda: signal.raise_signal(number))
         assert not session.is_complete
         assert 'stopped at 2 episodes; run the same command to resume' in capsys.readouterr().out
-        wall_seconds, env_steps = session.state()['wall_seconds'], int(run.training.env_steps)
+        wall_seconds, env_steps = session.extent.wall_seconds, int(run.training.env_steps)
         returns = list(run.training.statistics.last_returns)
     assert checkpoints(tmp_path) == [f'{env_steps:012d}']
 
@@ -125,10 +125,10 @@ def test_a_signal_ends_the_turns_with_a_checkpoint_and_the_next_start_resumes(
         assert 'resuming from 2 episodes' in capsys.readouterr().out
         assert int(again.training.env_steps) == env_steps and session.count == 2
         assert list(again.training.statistics.last_returns) == returns
-        assert session.state()['wall_seconds'] == wall_seconds
+        assert session.extent.wall_seconds == wall_seconds
         again.to_the_end()
         assert session.is_complete
-        assert session.state()['wall_seconds'] > wall_seconds
+        assert session.extent.wall_seconds > wall_seconds
     assert [row['episodes'] for row in rows(tmp_path)] == ['2', '4', '6', '8']
     each = episodes(tmp_path)  # once, and the two episodes of an update with its loss
     assert [row['episode'] for row in each] == [str(i + 1) for i in range(8)]

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from envs.errors import EnvError
+from envs.task import Task
+from pipelines.errors import UserError
 from pipelines.runs import video
+from tests.envs.fakes import Scripted, registered
 
 SCREEN = np.zeros((210, 160, 3), np.uint8)
 WIDTH = 320  # of the screen in the picture: it is drawn at twice its size
@@ -156,3 +160,48 @@ def test_eighteen_actions_fit():
     assert reads(image, 'action 17', (LEFT, 100 + 17 * 36), CHOSEN)
     assert bar(image, 100 + 17 * 36) == (CHOSEN, 0, 51)
     assert bar(image, 100) == (OTHER, -50, 1)
+
+
+class _Draws(Scripted):
+    """Draws what `picture` returns."""
+
+    def __init__(self, picture, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.render = picture
+
+
+def boom():
+    raise ValueError('boom')
+
+
+PICTURE = np.zeros((16, 16, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ('picture', 'words'),
+    [
+        (lambda: 'five', 'gives a str, and must give uint8 [height, width, 3]'),
+        (lambda: PICTURE.tolist(), 'gives a list, and'),
+        (lambda: [PICTURE], 'gives a list, and'),
+        (lambda: PICTURE.astype(np.float64), 'gives float64 [16, 16, 3], and'),
+        (lambda: PICTURE.astype(np.int64), 'gives int64 [16, 16, 3], and'),
+        (lambda: PICTURE[..., 0], 'gives uint8 [16, 16], and'),
+        (lambda: np.zeros((16, 16, 4), np.uint8), 'gives uint8 [16, 16, 4], and'),
+        (lambda: np.zeros((3, 16, 16), np.uint8), 'gives uint8 [3, 16, 16], and'),
+        (lambda: PICTURE[:0], 'gives uint8 [0, 16, 3], and'),
+        (lambda: None, "'Scripted-v0' draws no rgb_array"),
+        (boom, 'in `render`: it raised ValueError: boom'),
+    ],
+)
+def test_what_is_not_a_picture_is_refused(picture, words):
+    with registered(_Draws, picture=picture) as name:
+        with pytest.raises((UserError, EnvError)) as refused:
+            video.check_draws(Task(name))
+        assert words in str(refused.value) and 'Scripted-v0' in str(refused.value)
+        assert not video.draws(Task(name))
+
+
+def test_a_picture_is_accepted():
+    with registered(_Draws, picture=lambda: PICTURE) as name:
+        video.check_draws(Task(name))
+        assert video.draws(Task(name))
