@@ -47,7 +47,8 @@ def _bindings(name: str, num_steps: int) -> list[str]:
         word, several = 'train_ddqn', name in SEVERAL
         bindings = [f'train_ddqn.num_env_steps = {num_steps}', *(DDQN | SEVERAL)[name]]
     env_name = 'GuardedSeveral-v0' if several else 'Guarded-v0'
-    return [*bindings, f"{word}.env_name = '{env_name}'", 'mlp_torso.units = (32,)']
+    here = "task.vectorization = 'sync'"  # the counter is this process's
+    return [*bindings, f"{word}.env_name = '{env_name}'", here, 'mlp_torso.units = (32,)']
 
 
 def _count(name: str, root_dir: str, num_steps: int) -> list[tuple[int, int]]:
