@@ -24,7 +24,7 @@ from agents.action_specs import DiscreteActions
 KEY = 'action_mask'
 _ALONE = 'observation'
 NEVER = float(np.finfo(np.float32).min)  # the value of an illegal action, and of padding
-UNLIKELY = -1e9  # its logit: less exactly, for entropies multiply probabilities and logarithms
+UNLIKELY = -1e9  # its logit, which leaves room for the differences in a softmax
 
 
 def seen_spec(observation_spec: Any, action_spec: tf.TensorSpec) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium as gym
 import numpy as np
 
@@ -22,10 +20,10 @@ class Guarded(gym.Env):
     num_actions = num_illegal = 0  # of all copies, since they were set to 0
 
     def __init__(self, several: bool = False):
-        self._sizes = np.array(SEVERAL if several else (6,))
-        self.action_space: Any = gym.spaces.Discrete(6, start=3)  # numbered 3 to 8
+        self.sizes, self.first = (SEVERAL, [1, 0, -4]) if several else ((6,), [3])
+        self.action_space = gym.spaces.Discrete(6, start=3)  # numbered 3 to 8
         if several:
-            self.action_space = gym.spaces.MultiDiscrete(list(SEVERAL), start=[1, 0, -4])
+            self.action_space = gym.spaces.MultiDiscrete(list(SEVERAL), start=self.first)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -33,7 +31,7 @@ class Guarded(gym.Env):
         return self._state()
 
     def step(self, action):
-        index = np.ravel(action - self.action_space.start)
+        index = np.ravel(action) - self.first
         legal = all(mask[i] for mask, i in zip(self._masks, index, strict=True))
         Guarded.num_actions += 1
         Guarded.num_illegal += not legal
@@ -50,7 +48,7 @@ class Guarded(gym.Env):
     def _state(self):
         rng = self.np_random
         self._masks = []
-        for size in self._sizes:
+        for size in self.sizes:
             mask = rng.random(size) < rng.choice([0.0, 0.5])
             mask[rng.integers(size)] = True
             self._masks.append(mask)

@@ -10,7 +10,6 @@ random masks. Exits with 1 if an illegal action was taken.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -39,48 +38,42 @@ SEVERAL = {
 }
 
 
-def flags_of(name: str, root_dir: str, num_steps: int) -> tuple[Any, list[str]]:
-    """(The program, its flags) of the run with this name."""
-    program: Any
+def _bindings(name: str, num_steps: int) -> list[str]:
+    """Those of the run with this name."""
     if name.startswith('reinforce'):
-        several = name.endswith('several')
-        episodes = num_steps // guarded.LENGTH
-        program, bindings = train_reinforce, [f'train_reinforce.num_episodes = {episodes}']
+        word, several = 'train_reinforce', name.endswith('several')
+        bindings = [f'train_reinforce.num_episodes = {num_steps // guarded.LENGTH}']
     else:
-        several, program = name in SEVERAL, train_ddqn
+        word, several = 'train_ddqn', name in SEVERAL
         bindings = [f'train_ddqn.num_env_steps = {num_steps}', *(DDQN | SEVERAL)[name]]
     env_name = 'GuardedSeveral-v0' if several else 'Guarded-v0'
-    word = program.__name__.rpartition('.')[2]
-    bindings += [f"{word}.env_name = '{env_name}'", 'mlp_torso.units = (32,)']
-    return program, [
-        'driver', f'--root_dir={root_dir}/{name.replace(", ", "_").replace(" ", "_")}',
-        *(f'--gin_bindings={binding}' for binding in bindings),
-    ]  # fmt: skip
+    here = "task.vectorization = 'sync'"  # the counter is this process's
+    return [*bindings, f"{word}.env_name = '{env_name}'", here, 'mlp_torso.units = (32,)']
 
 
-def count(name: str, root_dir: str, num_steps: int) -> list[tuple[int, int]]:
+def _count(name: str, root_dir: str, num_steps: int) -> list[tuple[int, int]]:
     """(Actions, illegal ones) of a run, of an evaluation with random actions, and of `act`."""
-    program, arguments = flags_of(name, root_dir, num_steps)
-    policy_dir = arguments[1].removeprefix('--root_dir=') + '/policy'
+    root = f'{root_dir}/{name.replace(", ", "_").replace(" ", "_")}'
+    bindings = [f'--gin_bindings={binding}' for binding in _bindings(name, num_steps)]
+    train = (train_reinforce if name.startswith('reinforce') else train_ddqn).main
     counts = []
     for main, given in (
-        (program.main, arguments),
-        (evaluate.main, ['driver', f'--policy_dir={policy_dir}', '--epsilon=0.5']),
+        (train, ['driver', f'--root_dir={root}', *bindings]),
+        (evaluate.main, ['driver', f'--policy_dir={root}/policy', '--epsilon=0.5']),
     ):
         Guarded.num_actions = Guarded.num_illegal = 0
         if code := main(given):
             sys.exit(code)
         counts.append((Guarded.num_actions, Guarded.num_illegal))
-    return [*counts, _of_act(policy_dir)]
+    return [*counts, _of_act(f'{root}/policy')]
 
 
 def _of_act(policy_dir: str) -> tuple[int, int]:
     """(Rows, illegal answers) of an exported policy on random observations and masks."""
     act, rng = tf.saved_model.load(policy_dir).signatures['act'], np.random.default_rng(0)
     inputs = act.structured_input_signature[1]
-    sizes = (6,) if inputs['action_mask'].shape[1] == 6 else guarded.SEVERAL
-    first = np.array([3] if len(sizes) == 1 else [1, 0, -4])
-    masks = [rng.random((_NUM_MASKS, size)) < 0.3 for size in sizes]
+    env = Guarded(several=inputs['action_mask'].shape[1] != 6)
+    masks = [rng.random((_NUM_MASKS, size)) < 0.3 for size in env.sizes]
     for mask in masks:
         mask[np.arange(_NUM_MASKS), rng.integers(mask.shape[1], size=_NUM_MASKS)] = True
     given = {
@@ -91,7 +84,7 @@ def _of_act(policy_dir: str) -> tuple[int, int]:
         given['state'] = np.zeros((_NUM_MASKS, *inputs['state'].shape[1:]), np.float32)
         given['reset'] = np.ones(_NUM_MASKS, bool)
     action = act(**{name: tf.constant(x) for name, x in given.items()})['action'].numpy()
-    index = action.reshape(_NUM_MASKS, -1) - first
+    index = action.reshape(_NUM_MASKS, -1) - env.first
     legal = [mask[np.arange(_NUM_MASKS), i] for mask, i in zip(masks, index.T, strict=True)]
     return _NUM_MASKS, int(np.sum(~np.all(legal, axis=0)))
 
@@ -101,7 +94,7 @@ def main(argv: list[str]) -> None:
     del argv
     lines, illegal = [], 0
     for name in [*DDQN, *SEVERAL, 'reinforce', 'reinforce, several']:
-        counts = count(name, _ROOT_DIR.value, _NUM_STEPS.value)
+        counts = _count(name, _ROOT_DIR.value, _NUM_STEPS.value)
         illegal += sum(n for _, n in counts)
         of_run, of_evaluation, of_act = (f'{n} of {actions:,}' for actions, n in counts)
         lines.append(f'{name:<24} {of_run:<14} {of_evaluation:<12} {of_act}')

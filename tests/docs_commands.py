@@ -129,6 +129,10 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
             *_gin('train_ddqn.num_env_steps = 300', 'train_ddqn.min_replay_transitions = 100'),
         ),
     },
+    {
+        'python -m pipelines.train_ddqn --root_dir=runs/nim '
+        """--gin_bindings="train_ddqn.env_name = 'examples.nim:Nim'\"""": _SHORT_DDQN,
+    },
     {'python -m pipelines.train_ddqn --root_dir=runs/torso --gin_file=torso.gin': _SHORT_DDQN},
     {
         'python -m pipelines.train_ddqn --root_dir=runs/own '
@@ -207,6 +211,14 @@ NOT_RUN: dict[str, str] = {
     'python -m pipelines.train_ddqn --root_dir=runs/seed_N --seed=N': 'N stands for a number',
     'python -m pipelines.train_reinforce --root_dir=runs/reinforce_N --seed=N': (
         'N stands for a number'
+    ),
+    'python -m pipelines.train_ddqn --root_dir=runs/dials_N --seed=N '
+    '--gin_file=benchmarks/dials.gin': 'N stands for a number',
+    'python -m benchmarks.dials --policy_dir=runs/dials_N/policy': 'N stands for a number',
+    'python -m pipelines.train_ddqn --root_dir=runs/taxi_N --seed=N '
+    '--gin_file=configs/ddqn_taxi.gin': 'N stands for a number',
+    'python -m benchmarks.illegal_actions --root_dir=runs/illegal': (
+        'ten runs; tests/pipelines/actions_test.py makes shorter ones'
     ),
     'python -m pipelines.compare --experiment=configs/experiments/s2_noisy_cartpole.toml '
     '--root_dir=runs/s2': _EXPERIMENT,

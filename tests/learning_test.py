@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
 
 from benchmarks import dials
 from envs import linear_quadratic
@@ -236,6 +237,21 @@ def test_a_time_limit_does_not_end_the_world(tmp_path, n):
     np.testing.assert_allclose(q_values[0, 1], 10.0, atol=0.6)
     if n == 1:
         np.testing.assert_allclose(q_values[0, 0], 9.0, atol=0.6)
+
+
+@pytest.mark.slow
+def test_nim_is_won_by_leaving_four_stones_and_no_more_are_taken_than_there_are(tmp_path):
+    """From 5, 6 or 7 stones one more than 4 is taken, from 1, 2 or 3 all: then the game is won."""
+    agent = train(tmp_path, 'examples.nim:Nim', [EVERY_50], turns=60)
+    stones = tf.constant([1, 2, 3, 5, 6, 7], tf.int64)
+    observation = {
+        'observation': stones,
+        'action_mask': tf.range(1, 4, dtype=tf.int64) <= stones[:, tf.newaxis],
+    }
+    taken = agent.policy.action(ts.restart(observation, len(stones))).action
+    np.testing.assert_array_equal(taken, [1, 2, 3, 1, 2, 3])
+    q_values, _ = agent.q_network(stones)
+    np.testing.assert_allclose(np.max(q_values[3:], axis=1), GAMMA, atol=0.1)
 
 
 @pytest.mark.slow

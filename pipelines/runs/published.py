@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces import Discrete
 
 from envs.errors import EnvError
 from envs.task import Task
@@ -140,14 +141,16 @@ def scale(task: Task) -> Scale | None:
 
 
 def _random_play(env: gym.Env) -> float:
-    """Plays uniformly random actions; returns the mean return, the same at every call."""
+    """Plays uniformly random legal actions; returns the mean return, the same at every call."""
     returns = np.zeros(_RANDOM_EPISODES)
     env.action_space.seed(0)
     for episode in range(_RANDOM_EPISODES):
-        env.reset(seed=0 if episode == 0 else None)
+        _, info = env.reset(seed=0 if episode == 0 else None)
         over = False
         while not over:
-            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            mask = info.get('action_mask') if isinstance(env.action_space, Discrete) else None
+            action = env.action_space.sample(None if mask is None else np.array(mask, np.int8))
+            _, reward, terminated, truncated, info = env.step(action)
             returns[episode] += float(reward)
             over = terminated or truncated
     env.close()

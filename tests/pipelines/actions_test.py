@@ -55,18 +55,20 @@ def reinforce(root, **bindings):
     return train_reinforce_test.arguments(root, **bindings)
 
 
+HERE = {'task.vectorization': "'sync'"}  # the counter of illegal actions is this process's
 PROGRAMS = {
-    'masked': (train_ddqn, ddqn, {'env_name': "'Guarded-v0'"}),
+    'masked': (train_ddqn, ddqn, {'env_name': "'Guarded-v0'", **HERE}),
     'branching': (
         train_ddqn,
         ddqn,
         {
             'env_name': "'GuardedSeveral-v0'",
+            **HERE,
             'prioritised': True,
             'frame_stack': 2,
         },
     ),
-    'reinforce': (train_reinforce, reinforce, {'env_name': "'GuardedSeveral-v0'"}),
+    'reinforce': (train_reinforce, reinforce, {'env_name': "'GuardedSeveral-v0'", **HERE}),
     'switches': (train_ddqn, ddqn, {'env_name': "'Switches-v0'", 'noisy': True}),
 }
 MASKED = [name for name in PROGRAMS if name != 'switches']
