@@ -18,6 +18,9 @@ Run the same command again to resume a run that was stopped. The most useful bin
                                                 range of the returns
     train_ddqn.munchausen = True                needs double = False and n_step = 1
     train_ddqn.noisy = True                     noisy layers; set QLearningAgent.epsilon = 0.0
+    train_ddqn.warm_start = 'runs/a'            the weights of an old policy
+    train_ddqn.reuse_replay = 'runs/a'          another run's replay
+    train_ddqn.callbacks = ['module:Class']     told about the run; they may stop it
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
 
     from pipelines import assembly
     from pipelines.experience import replay
-    from pipelines.runs import checkpoints, video
+    from pipelines.runs import video
     from pipelines.runs.beginning import Beginning
     from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
@@ -81,8 +84,7 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
     gin_config.check_every_binding_used()
     callbacks = Callbacks.configured(settings.name(), settings.callbacks, parts.training)
     beginning = Beginning.configured(settings, parts.training, parts.replay)
-    if not checkpoints.all_in(pathlib.Path(root_dir).expanduser() / 'checkpoints'):
-        beginning.check()
+    beginning.check_unless_resumed(root_dir, announce=check_only)
     if check_only:
         print(cli.CHECKED)
         return

@@ -12,11 +12,12 @@ Run the same command again to resume a run that was stopped. The most useful bin
     mlp_torso.units = (64, 64)                  PolicyGradientAgent.value_coefficient = 0.5
     adam.learning_rate = 1e-3                   make_actor_critic_network.policy = 'auto'
                                                     |'categorical'|'gaussian'|'squashed_gaussian'
+    train_reinforce.warm_start = 'runs/a'       the weights of an old policy
+    train_reinforce.callbacks = ['module:Class']    told about the run; they may stop it
 """
 
 from __future__ import annotations
 
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -63,7 +64,7 @@ def train(
 
     from pipelines import assembly
     from pipelines.loops.episode_losses import Turn
-    from pipelines.runs import checkpoints, video
+    from pipelines.runs import video
     from pipelines.runs.beginning import Beginning
     from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
@@ -76,8 +77,7 @@ def train(
     gin_config.check_every_binding_used()
     callbacks = Callbacks.configured(settings.name(), settings.callbacks, parts.training)
     beginning = Beginning.configured(settings, parts.training)
-    if not checkpoints.all_in(pathlib.Path(root_dir).expanduser() / 'checkpoints'):
-        beginning.check()
+    beginning.check_unless_resumed(root_dir, announce=check_only)
     if check_only:
         print(cli.CHECKED)
         return

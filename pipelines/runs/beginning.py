@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pipelines.experience.replay import Replay
 from pipelines.experience.reuse import ReusedReplay
+from pipelines.runs import checkpoints
 from pipelines.runs.training import Training
 from pipelines.runs.warm_start import WarmStart
 from pipelines.settings import DdqnSettings, ReinforceSettings
@@ -51,6 +53,19 @@ class Beginning:
             binding = f'{program}.reuse_replay'
             origins.append(ReusedReplay(binding, settings.reuse_replay, replay))
         return cls(origins)
+
+    def check_unless_resumed(self, root_dir: str, *, announce: bool) -> None:
+        """Reads everything, unless the run has a checkpoint; raises what `check` does.
+
+        Args:
+          root_dir: directory of the run, which need not exist.
+          announce: print what would be taken.
+        """
+        if checkpoints.all_in(pathlib.Path(root_dir).expanduser() / 'checkpoints'):
+            return
+        self.check()
+        if announce:
+            self.announce()
 
     def check(self) -> None:
         """Reads everything, once.
