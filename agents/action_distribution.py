@@ -1,6 +1,6 @@
 """What a policy network's outputs mean: how to sample, and how likely a sample was.
 
-    Categorical        logits [..., A]                  discrete, scalar actions
+    Categorical        logits [..., A] or [..., D, A]   discrete actions, one or D at a time
     Gaussian           mu, sigma [..., D]               unbounded actions (or ones the
                                                         environment clips)
     SquashedGaussian   mu, sigma [..., D], before tanh  actions within bounds
@@ -20,7 +20,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from agents import action_specs, errors
+from agents import errors, masks
+from agents.action_specs import DiscreteActions
 
 Outputs = dict[str, tf.Tensor]
 _INFINITE = 1e30  # TF-Agents replaces an infinite bound by the largest float32
@@ -28,14 +29,28 @@ KINDS = ('auto', 'categorical', 'gaussian', 'squashed_gaussian')
 
 
 class Categorical:
-    """Discrete, scalar actions that count from 0."""
+    """Discrete actions; several at a time are drawn independently, each from its own logits.
+
+    A sample is an index from 0 for each action, [...] or [..., D]; see `action_specs`.
+    """
 
     def __init__(self, action_spec: tf.TensorSpec):
-        self.num_actions = action_specs.num_actions(action_spec)
-        self.sample_spec = tf.TensorSpec([], action_spec.dtype, 'sample')
+        self.actions = DiscreteActions(action_spec)
+        shape = [len(self.actions.sizes)] if self.actions.are_several else []
+        self.sample_spec = tf.TensorSpec(shape, self.actions.index_dtype, 'sample')
+
+    def legal(self, outputs: Outputs, mask: tf.Tensor | None) -> Outputs:
+        """`outputs` by which no action is drawn where `mask`, bool like the logits, is False."""
+        if mask is None:
+            return outputs
+        return outputs | {'logits': masks.legal_logits(outputs['logits'], mask)}
 
     def _of(self, outputs: Outputs) -> tfp.distributions.Categorical:
         return tfp.distributions.Categorical(logits=outputs['logits'], dtype=self.sample_spec.dtype)
+
+    def _over_all(self, of_each: tf.Tensor) -> tf.Tensor:
+        """The sum over actions that are taken at the same time: they are independent."""
+        return tf.reduce_sum(of_each, axis=-1) if self.actions.are_several else of_each
 
     def sample(self, outputs: Outputs) -> tf.Tensor:
         """One draw for each row of outputs."""
@@ -47,15 +62,15 @@ class Categorical:
 
     def action(self, sample: tf.Tensor) -> tf.Tensor:
         """What the environment is given."""
-        return sample
+        return self.actions.action(sample)
 
     def log_prob(self, outputs: Outputs, sample: tf.Tensor) -> tf.Tensor:
         """float32, of the action that `sample` stands for."""
-        return self._of(outputs).log_prob(sample)
+        return self._over_all(self._of(outputs).log_prob(sample))
 
     def entropy(self, outputs: Outputs) -> tf.Tensor:
         """float32, in nats."""
-        return self._of(outputs).entropy()
+        return self._over_all(self._of(outputs).entropy())
 
     def explain(self, outputs: Outputs) -> Outputs:
         """What a user of the policy is shown."""
@@ -70,10 +85,17 @@ class Categorical:
 class Gaussian:
     """Independent normal actions, one per dimension."""
 
+    actions = None  # no discrete ones
+
     def __init__(self, action_spec: tf.TensorSpec):
         self.num_dimensions = int(np.prod(action_spec.shape))
         self._shape = action_spec.shape
         self.sample_spec = tf.TensorSpec([self.num_dimensions], tf.float32, 'sample')
+
+    def legal(self, outputs: Outputs, mask: None) -> Outputs:
+        """`outputs`: continuous actions have no mask."""
+        del mask
+        return outputs
 
     def _of(self, outputs: Outputs) -> tfp.distributions.Distribution:
         return tfp.distributions.MultivariateNormalDiag(outputs['mu'], outputs['sigma'])

@@ -14,10 +14,10 @@ from typing import Any
 
 import gin
 import tensorflow as tf
-from tf_agents.networks import network
 
-from agents import action_distribution, errors, torsos
+from agents import action_distribution, auto_torso, errors, masks, torsos
 from agents.action_distribution import Categorical, Distribution
+from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
 
 
@@ -35,8 +35,12 @@ class ActorCriticSettings:
     min_sigma: float
 
 
-class ActorCriticNetwork(network.Network):
-    """Outputs `logits` [B, A], or `mu` and `sigma` [B, D]; and `value` [B] if it has that head."""
+class ActorCriticNetwork(AnyDtypeNetwork):
+    """A policy's outputs, and `value` [B] if it has that head.
+
+    They are `logits` [B, A], or [B, D, A] where D discrete actions are taken at a time (padding is
+    `masks.UNLIKELY`), or `mu` and `sigma` [B, D].
+    """
 
     def __init__(
         self,
@@ -62,9 +66,9 @@ class ActorCriticNetwork(network.Network):
         )
         self._settings = settings
         outputs = settings.initial_policy_scale, settings.output_initializer
-        self._discrete = isinstance(distribution, Categorical)
+        self._actions = distribution.actions
         if isinstance(distribution, Categorical):
-            self._logits = torsos.linear(distribution.num_actions, *outputs)
+            self._logits = torsos.linear(distribution.actions.num_in_all, *outputs)
         else:
             size = distribution.num_dimensions
             self._mu = torsos.linear(size, *outputs)
@@ -93,8 +97,9 @@ class ActorCriticNetwork(network.Network):
         del step_type
         features = self._torso(observation, training=training)  # [B, F]
         hidden = self._policy_hidden(features)
-        if self._discrete:
-            outputs = {'logits': self._logits(hidden)}
+        if self._actions is not None:
+            logits = self._actions.by_dimension(self._logits(hidden), masks.UNLIKELY)
+            outputs = {'logits': logits}
         else:
             mu = self._mu(hidden)  # [B, D]
             if self._settings.free_sigma:
@@ -115,7 +120,7 @@ def make_actor_critic_network(
     value_head: bool,
     *,
     policy: str = 'auto',
-    torso: TorsoFactory = torsos.mlp_torso,
+    torso: TorsoFactory = auto_torso.auto_torso,
     policy_units: Sequence[int] = (),
     value_units: Sequence[int] = (),
     initial_policy_scale: float = 1.0,

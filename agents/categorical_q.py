@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.trajectories import trajectory
 
-from agents import ddqn, errors, q_network
+from agents import action_specs, ddqn, errors, masks, q_network
 
 
 @gin.configurable
@@ -41,7 +41,7 @@ class C51Network(q_network.QNetwork):
 
         Args:
           observation_spec: of one observation (or one stack of them), without the batch.
-          action_spec: discrete and scalar, counting from 0.
+          action_spec: discrete and scalar.
           settings: of torso and head.
           dueling: two streams instead of one head.
           v_min: the smallest atom; a smaller discounted return counts as this one.
@@ -107,11 +107,13 @@ class CategoricalQLearningAgent(ddqn.QLearningAgent):
     def targets(self, transition: trajectory.Transition, training: bool = False) -> tf.Tensor:
         """float32 [B, N]: the target's probabilities for each transition, with no gradient."""
         following = transition.next_time_step
+        observation, mask = masks.split(following.observation, self._actions)
         outputs, _ = self._target_q_network.outputs(
-            following.observation, following.step_type, training=training
+            observation, following.step_type, training=training
         )
-        action = self._bootstrap_action(following, outputs['q_values'], training)  # [B]
-        logits = tf.gather(outputs['logits'], action, axis=1, batch_dims=1)  # [B, N]
+        next_q = masks.legal_values(outputs['q_values'], mask)  # [B, A]
+        index = self._bootstrap_action(following, next_q, training)  # [B]
+        logits = action_specs.taken(outputs['logits'], index)  # [B, N]
         support = tf.constant(self._q_network.support)  # [N]
         returns = following.reward[:, tf.newaxis] + following.discount[:, tf.newaxis] * support
         return tf.stop_gradient(project(tf.nn.softmax(logits), returns, support))
@@ -124,11 +126,11 @@ class CategoricalQLearningAgent(ddqn.QLearningAgent):
     ) -> tf_agent.LossInfo:
         """Mean loss of a minibatch [B, ...]; `weights` float32 [B] multiply the rows' losses."""
         time_step, action_step, _ = experience
-        outputs, _ = self._q_network.outputs(
-            time_step.observation, time_step.step_type, training=training
-        )
-        logits = tf.gather(outputs['logits'], action_step.action, axis=1, batch_dims=1)  # [B, N]
-        q_taken = tf.gather(outputs['q_values'], action_step.action, axis=1, batch_dims=1)  # [B]
+        observation, _ = masks.split(time_step.observation, self._actions)
+        outputs, _ = self._q_network.outputs(observation, time_step.step_type, training=training)
+        index = self._actions.index(action_step.action)  # [B]
+        logits = action_specs.taken(outputs['logits'], index)  # [B, N]
+        q_taken = action_specs.taken(outputs['q_values'], index)  # [B]
         target = self.targets(experience, training)  # [B, N]
         losses = -tf.reduce_sum(target * tf.nn.log_softmax(logits), axis=1)  # [B]
         divergence = losses + tf.reduce_sum(tf.math.xlogy(target, target), axis=1)  # [B]

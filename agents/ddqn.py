@@ -12,7 +12,7 @@ Sources:
     (https://arxiv.org/abs/1509.02971).
 
 Not here: reward or TD-error clipping (use the Huber loss). Other targets and losses are
-subclasses: `categorical_q`, `munchausen`.
+subclasses: `categorical_q`, `munchausen`; several actions at a time: `branching`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import errors, policies
+from agents import action_specs, errors, masks, policies
+from agents.action_specs import DiscreteActions
 from agents.frame_stack_network import FrameStackNetwork
 from agents.q_network import QNetwork
 from agents.schedules import LearningRateSchedule
@@ -60,9 +61,9 @@ class QLearningAgent(tf_agent.TFAgent):
 
     (van Hasselt et al. 2016, equations 4 and 3). A transition holds G, the sum of its discounted
     rewards, `discount`, gamma to the power of their number or 0 after termination, and s', the
-    state after them. theta- is a copy made every `target_update_period_train_steps` ('hard'), a
-    moving average with rate `tau` per train step ('soft'), or theta itself ('none', which is to
-    have no target network).
+    state after them. a* is legal in s' (see `masks`). theta- is a copy made every
+    `target_update_period_train_steps` ('hard'), a moving average with rate `tau` per train step
+    ('soft'), or theta itself ('none', which is to have no target network).
     """
 
     def __init__(
@@ -88,8 +89,8 @@ class QLearningAgent(tf_agent.TFAgent):
 
         Args:
           time_step_spec: of the environment.
-          action_spec: discrete and scalar.
-          q_network: Q(s, .; theta).
+          action_spec: discrete.
+          q_network: Q(s, .; theta); it takes observations without their masks.
           optimizer: of theta.
           env_steps: int64 [], the environment steps so far; epsilon follows it.
           frame_stack: K, if `q_network` takes stacks [K, ...] of observations; then the policies
@@ -120,6 +121,7 @@ class QLearningAgent(tf_agent.TFAgent):
             self._acting_q_network = q_network.copy_for_use('ActingQNetwork')
         self._optimizer = optimizer
         self._double, self._target, self._tau = double, target, tau
+        self._actions = DiscreteActions(action_spec)
         self._period = target_update_period_train_steps
         self._loss_fn_of_error = LOSSES[loss]
         self._clip_norm = gradient_clip_norm
@@ -140,10 +142,12 @@ class QLearningAgent(tf_agent.TFAgent):
     ) -> tuple[policies.ValuedQPolicy, policies.EpsilonGreedyQPolicy]:
         """(the greedy policy, the one that collects), both on single observations."""
 
+        seen = masks.seen_spec(time_step_spec.observation, action_spec)
+
         def stacking(network: QNetwork) -> QNetwork | FrameStackNetwork:
             if frame_stack is None:
                 return network
-            return FrameStackNetwork(time_step_spec.observation, network)
+            return FrameStackNetwork(seen, network)
 
         target = None if self._target == 'none' else stacking(self._target_q_network)
         return (
@@ -194,22 +198,31 @@ class QLearningAgent(tf_agent.TFAgent):
     def targets(self, transition: trajectory.Transition, training: bool = False) -> tf.Tensor:
         """float32 [B]: y for each transition, with no gradient."""
         following = transition.next_time_step
-        next_q, _ = self._target_q_network(
-            following.observation, following.step_type, training=training
-        )  # [B, A]
-        action = self._bootstrap_action(following, next_q, training)  # [B]
-        bootstrap = tf.gather(next_q, action, axis=1, batch_dims=1)  # [B]
+        next_q = self._legal_values(self._target_q_network, following, training)  # [B, A]
+        index = self._bootstrap_action(following, next_q, training)  # [B]
+        bootstrap = action_specs.taken(next_q, index)  # [B]
         return tf.stop_gradient(following.reward + following.discount * bootstrap)
+
+    def _taken_values(self, transition: trajectory.Transition, training: bool) -> tf.Tensor:
+        """float32 [B]: Q(s, a; theta)."""
+        time_step, action_step, _ = transition
+        observation, _ = masks.split(time_step.observation, self._actions)
+        q_values, _ = self._q_network(observation, time_step.step_type, training=training)  # [B, A]
+        return action_specs.taken(q_values, self._actions.index(action_step.action))
+
+    def _legal_values(self, network: QNetwork, time_step: ts.TimeStep, training: bool) -> tf.Tensor:
+        """float32 [B, A]: the network's Q(s, .), `masks.NEVER` where an action is illegal."""
+        observation, mask = masks.split(time_step.observation, self._actions)
+        q_values, _ = network(observation, time_step.step_type, training=training)
+        return masks.legal_values(q_values, mask)
 
     def _bootstrap_action(
         self, following: ts.TimeStep, next_q: tf.Tensor, training: bool
     ) -> tf.Tensor:
-        """int64 [B]: a*, where `next_q` [B, A] is Q(s', .; theta-)."""
+        """int64 [B]: the index of a*, where `next_q` [B, A] is Q(s', .; theta-), legal ones."""
         if self._double and self._target != 'none':
-            next_q, _ = self._q_network(
-                following.observation, following.step_type, training=training
-            )
-        return tf.argmax(next_q, axis=1)
+            next_q = self._legal_values(self._q_network, following, training)
+        return tf.argmax(next_q, axis=-1)
 
     def _loss(
         self,
@@ -218,11 +231,7 @@ class QLearningAgent(tf_agent.TFAgent):
         training: bool = False,
     ) -> tf_agent.LossInfo:
         """Mean loss of a minibatch [B, ...]; `weights` float32 [B] multiply the rows' losses."""
-        time_step, action_step, _ = experience
-        q_values, _ = self._q_network(
-            time_step.observation, time_step.step_type, training=training
-        )  # [B, A]
-        q_taken = tf.gather(q_values, action_step.action, axis=1, batch_dims=1)  # [B]
+        q_taken = self._taken_values(experience, training)  # [B]
         td_error = self.targets(experience, training) - q_taken  # [B]
         losses = self._loss_fn_of_error(td_error)  # [B]
         if weights is not None:

@@ -16,25 +16,29 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from agents import errors
+from agents.any_dtype import AnyDtypeNetwork
 from agents.q_network import QNetwork
 
 
-def stacked_spec(frame_spec: tf.TensorSpec, num_frames: int) -> tf.TensorSpec:
+def stacked_spec(frame_spec: Any, num_frames: int) -> Any:
     """The spec of a stack [K, *frame], the oldest first.
 
     Args:
-      frame_spec: of one observation.
+      frame_spec: of one observation, an array's or a dict of them.
       num_frames: K.
 
     Raises:
       ConfigError: K is not a whole number >= 1.
     """
     errors.check_count('frame_stack', num_frames)
+    return tf.nest.map_structure(lambda spec: _stacked_spec(spec, num_frames), frame_spec)
+
+
+def _stacked_spec(frame_spec: tf.TensorSpec, num_frames: int) -> tf.TensorSpec:
     shape = [num_frames, *frame_spec.shape]
     if not tensor_spec.is_bounded(frame_spec):
         return tf.TensorSpec(shape, frame_spec.dtype, frame_spec.name)
@@ -45,16 +49,16 @@ def stacked_spec(frame_spec: tf.TensorSpec, num_frames: int) -> tf.TensorSpec:
     return tensor_spec.BoundedTensorSpec(shape, frame_spec.dtype, low, high, frame_spec.name)
 
 
-class FrameStackNetwork(network.Network):
+class FrameStackNetwork(AnyDtypeNetwork):
     """Acts with `stack_network`, whose input is a stack, on one frame at a time.
 
-    Its state is the K - 1 frames before, [B, K - 1, *frame], in the frame's dtype. All its
-    weights are those of `stack_network`.
+    Its state is the K - 1 frames before, [B, K - 1, *frame], in the frame's dtype; of a dict of
+    parts each part's. All its weights are those of `stack_network`.
     """
 
     def __init__(
         self,
-        frame_spec: tf.TensorSpec,
+        frame_spec: Any,
         stack_network: QNetwork,
         name: str = 'FrameStackNetwork',
     ):
@@ -65,42 +69,48 @@ class FrameStackNetwork(network.Network):
           stack_network: takes [B, K, *frame], the oldest first; its input spec says what K is.
           name: of the network.
         """
-        self.num_frames = int(stack_network.input_tensor_spec.shape[0])
-        state_spec = tf.TensorSpec([self.num_frames - 1, *frame_spec.shape], frame_spec.dtype)
+        self.num_frames = int(tf.nest.flatten(stack_network.input_tensor_spec)[0].shape[0])
+        state_spec = tf.nest.map_structure(
+            lambda spec: tf.TensorSpec([self.num_frames - 1, *spec.shape], spec.dtype), frame_spec
+        )
         super().__init__(input_tensor_spec=frame_spec, state_spec=state_spec, name=name)
         self.stack_network = stack_network
-        self.num_actions = stack_network.num_actions
 
-    def stack(
-        self, observation: tf.Tensor, step_type: tf.Tensor, network_state: tf.Tensor
-    ) -> tf.Tensor:
+    def stack(self, observation: Any, step_type: tf.Tensor, network_state: Any) -> Any:
         """[B, K, *frame]: the frames before and `observation` [B, *frame], the oldest first."""
-        newest = observation[:, tf.newaxis]
-        first = tf.reshape(
-            tf.equal(step_type, ts.StepType.FIRST), [-1] + [1] * observation.shape.rank
-        )  # [B, 1, *ones]
-        return tf.concat([tf.where(first, newest, network_state), newest], axis=1)
+        is_first = tf.equal(step_type, ts.StepType.FIRST)
+
+        def stacked(frame: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+            newest = frame[:, tf.newaxis]
+            first = tf.reshape(is_first, [-1] + [1] * frame.shape.rank)  # [B, 1, *ones]
+            return tf.concat([tf.where(first, newest, before), newest], axis=1)
+
+        return tf.nest.map_structure(stacked, observation, network_state)
 
     def call(
         self,
-        observation: tf.Tensor,
+        observation: Any,
         step_type: tf.Tensor | None = None,
         network_state: Any = (),
         training: bool = False,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, Any]:
         """Returns (Q-values float32 [B, A], the state after this frame)."""
         stack = self.stack(observation, step_type, network_state)
         q_values, _ = self.stack_network(stack, step_type, training=training)
-        return q_values, stack[:, 1:]
+        return q_values, _without_oldest(stack)
 
     def outputs(
         self,
-        observation: tf.Tensor,
+        observation: Any,
         step_type: tf.Tensor | None = None,
         network_state: Any = (),
         training: bool = False,
-    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    ) -> tuple[dict[str, tf.Tensor], Any]:
         """Returns (all outputs of the `stack_network`, the state after this frame)."""
         stack = self.stack(observation, step_type, network_state)
         outputs, _ = self.stack_network.outputs(stack, step_type, training=training)
-        return outputs, stack[:, 1:]
+        return outputs, _without_oldest(stack)
+
+
+def _without_oldest(stack: Any) -> Any:
+    return tf.nest.map_structure(lambda frames: frames[:, 1:], stack)

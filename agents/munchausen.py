@@ -13,7 +13,7 @@ import gin
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
-from agents import ddqn, errors
+from agents import action_specs, ddqn, errors
 
 NO_DOUBLE = 'its target is a soft maximum, which chooses no action'
 ONE_STEP = 'each reward needs the policy at its own state, which longer transitions leave out'
@@ -30,7 +30,7 @@ class MunchausenQLearningAgent(ddqn.QLearningAgent):
 
     (Vieillard et al. 2020, section 3). The last sum is tau * logsumexp(q(s', .) / tau), a soft
     maximum: as tau goes to 0, this becomes DQN with a penalty on actions that theta- would not
-    take.
+    take. Where the observation has a mask, pi is a policy over legal actions.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class MunchausenQLearningAgent(ddqn.QLearningAgent):
         """float32 [B]: y for each transition, with no gradient."""
         before, action_step, following = transition
         tau = self._temperature
-        q, _ = self._target_q_network(before.observation, before.step_type, training=training)
-        next_q, _ = self._target_q_network(
-            following.observation, following.step_type, training=training
+        q, next_q = (
+            self._legal_values(self._target_q_network, time_step, training)
+            for time_step in (before, following)
         )  # [B, A]
         log_pi = tau * tf.nn.log_softmax(q / tau)  # [B, A]
-        taken = tf.gather(log_pi, action_step.action, axis=1, batch_dims=1)  # [B]
+        taken = action_specs.taken(log_pi, self._actions.index(action_step.action))  # [B]
         bonus = self._alpha * tf.clip_by_value(taken, self._floor, 0.0)
         bootstrap = tau * tf.reduce_logsumexp(next_q / tau, axis=1)  # [B]
         return tf.stop_gradient(following.reward + bonus + following.discount * bootstrap)

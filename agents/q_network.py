@@ -1,9 +1,10 @@
 """Q-networks: observation [B, ...] in, one value per action [B, A] out.
 
 `PlainQNetwork` is a torso and a head. `DuelingQNetwork` splits the head into a value and an
-advantage stream. Networks that give more than one number per action (`categorical_q`) are
-subclasses in their own files. All take the same `NetworkSettings`, and each can have noisy
-layers after its torso (`noisy_dense`), so one switch is the only difference between two runs.
+advantage stream. Networks that give more than one number per action (`categorical_q`), or values of
+several actions at a time (`branching`), are subclasses in their own files. All take the same
+`NetworkSettings`, and each can have noisy layers after its torso (`noisy_dense`), so one switch is
+the only difference between two runs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 
 import gin
 import tensorflow as tf
-from tf_agents.networks import network
 
-from agents import action_specs, noisy_dense, torsos
+from agents import auto_torso, errors, noisy_dense, torsos
+from agents.action_specs import DiscreteActions
+from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
 
 
@@ -31,8 +33,10 @@ class NetworkSettings:
     output_initializer: str = 'he_normal'  # of linear outputs without noise; see `torsos`
 
 
-class QNetwork(network.Network):
+class QNetwork(AnyDtypeNetwork):
     """A torso; subclasses add the head."""
+
+    takes_several = False  # a network of one action at a time
 
     def __init__(
         self,
@@ -45,15 +49,22 @@ class QNetwork(network.Network):
 
         Args:
           observation_spec: of one observation (or one stack of them), without the batch.
-          action_spec: discrete and scalar, counting from 0.
+          action_spec: discrete and scalar.
           settings: of torso and head.
           name: of the network.
 
         Raises:
-          ConfigError: the actions are not discrete, or the torso does not take the observation.
+          ConfigError: the actions are not discrete, there are several at a time and the class does
+            not take them, or the torso does not take the observation.
         """
         super().__init__(input_tensor_spec=observation_spec, state_spec=(), name=name)
-        self.num_actions = action_specs.num_actions(action_spec)
+        self.actions = DiscreteActions(action_spec)
+        if self.actions.are_several and not self.takes_several:
+            raise errors.ConfigError(
+                f'{type(self).__name__} needs one integer action at a time, and this environment '
+                f'takes {len(self.actions.sizes)} (actions of shape {tuple(action_spec.shape)})'
+            )
+        self.num_actions = self.actions.num_in_all
         self._settings = settings
         self._torso = settings.torso(observation_spec, settings.dtype_policy)
 
@@ -203,7 +214,7 @@ def make_q_network(
     *,
     dueling: bool,
     noisy: bool = False,
-    torso: TorsoFactory = torsos.mlp_torso,
+    torso: TorsoFactory = auto_torso.auto_torso,
     stream_units: Sequence[int] = (64,),
     plain_units: Sequence[int] = (),
     compute_dtype: str = 'float32',
@@ -213,7 +224,7 @@ def make_q_network(
 
     Args:
       observation_spec: of one observation, or one stack of them.
-      action_spec: discrete and scalar.
+      action_spec: discrete, and scalar unless `factory` takes several at a time.
       factory: of the network; it says what the head gives.
       dueling: two streams instead of one head.
       noisy: noise on the weights of every layer after the torso.

@@ -2,7 +2,8 @@
 
 `METHODS` has one row for each pair of what the network gives (`distribution`) and what the
 target is made of (`backup`). A pair without a row does not exist. To add a head or a target,
-write its network or agent in a file, and add its row.
+write its network or agent in a file, and add its row. An environment that takes several actions at
+a time asks for the row's `several`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from agents import (
+    action_specs,
+    branching,
     categorical_q,
     ddqn,
     errors,
     frame_stack_network,
+    masks,
     munchausen,
     policies,
     q_network,
@@ -33,6 +37,7 @@ class Method:
 
     agent: type[ddqn.QLearningAgent]
     network: q_network.NetworkFactory
+    several: Method | None = None  # instead, where there are several actions at a time
     word: str = ''  # in the agent's name
     max_n_step: int | None = None  # the longest transitions it learns from; None for any length
     why_max_n_step: str = ''
@@ -42,7 +47,13 @@ class Method:
 
 METHODS: dict[tuple[str | None, str], Method] = {
     # (distribution, backup)
-    (None, 'max'): Method(ddqn.QLearningAgent, q_network.value_network),
+    (None, 'max'): Method(
+        ddqn.QLearningAgent,
+        q_network.value_network,
+        several=Method(
+            branching.BranchingQLearningAgent, branching.BranchingQNetwork, word='branching'
+        ),
+    ),
     (None, 'munchausen'): Method(
         munchausen.MunchausenQLearningAgent,
         q_network.value_network,
@@ -94,12 +105,17 @@ class Variant:
                 f'set n_step = {method.max_n_step}'
             )
 
-    def name(self, prioritised: bool) -> str:
-        """'dqn', 'ddqn', 'dueling_ddqn', 'prioritised_noisy_c51_dueling_ddqn', ..."""
+    def name(self, prioritised: bool, action_spec: Any) -> str:
+        """'dqn', 'ddqn', 'dueling_ddqn', 'prioritised_noisy_c51_dueling_ddqn', ...
+
+        Args:
+          prioritised: whether replay is.
+          action_spec: of the environment, a tensor spec or an array spec.
+        """
         words = (
             'prioritised' if prioritised else '',
             'noisy' if self.noisy else '',
-            self._method().word,
+            self._method_for(action_spec).word,
             'dueling' if self.dueling else '',
             'ddqn' if self.double else 'dqn',
         )
@@ -127,7 +143,7 @@ class Variant:
 
         Args:
           time_step_spec: of the environment; tensor specs or array specs, without the batch.
-          action_spec: of the environment, likewise; discrete and scalar.
+          action_spec: of the environment, likewise; discrete.
           env_steps: int64 [], the environment steps so far; exploration follows it.
           frame_stack: how many observations the network sees at once; None for the last alone.
           acts_on_a_copy: see `QLearningAgent`.
@@ -136,10 +152,10 @@ class Variant:
         Raises:
           ConfigError: a value out of its range, or an environment that the agent cannot act in.
         """
-        method = self._method()
+        method = self._method_for(action_spec)
         time_step_spec = tensor_spec.from_spec(time_step_spec)
         action_spec = tensor_spec.from_spec(action_spec)
-        frame_spec = observation_spec = time_step_spec.observation
+        frame_spec = observation_spec = masks.seen_spec(time_step_spec.observation, action_spec)
         if frame_stack is not None:
             observation_spec = frame_stack_network.stacked_spec(frame_spec, frame_stack)
         network = q_network.make_q_network(
@@ -182,6 +198,19 @@ class Variant:
                 f'{self._choice()}: no agent learns with both; choose one of them'
             )
         return method
+
+    def _method_for(self, action_spec: Any) -> Method:
+        """The row, or its `several`; a ConfigError where it has none and the actions need it."""
+        method, actions = self._method(), action_specs.DiscreteActions(action_spec)
+        if not actions.are_several:
+            return method
+        if method.several is None:
+            raise errors.ConfigError(
+                f'{self._choice()} does not go with several actions at a time, and this '
+                f'environment takes {len(actions.sizes)}: take it out, or choose an environment '
+                'with a Discrete action space'
+            )
+        return method.several
 
     def _choice(self) -> str:
         """The row's name for a message, without what is the default."""

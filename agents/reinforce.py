@@ -25,7 +25,7 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents import errors, policies
+from agents import errors, masks, policies
 from agents.action_distribution import Distribution
 
 BASELINES = ('none', 'episode', 'batch', 'value')
@@ -199,6 +199,7 @@ class PolicyGradientAgent(tf_agent.TFAgent):
             observation = tf.nest.map_structure(
                 lambda t: tf.gather(t, last_row, axis=1, batch_dims=1), episodes.observation
             )
+            observation, _ = masks.split(observation, self._distribution.actions)
             last_value = tf.stop_gradient(self._network(observation)[0]['value'])  # [B]
         returns = returns_to_go(
             episodes.step_type, episodes.reward, episodes.discount, last_value, self._gamma
@@ -223,7 +224,9 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         observation = tf.nest.map_structure(
             lambda t: tf.gather_nd(t, steps.index), experience.observation
         )
+        observation, mask = masks.split(observation, self._distribution.actions)
         outputs, _ = self._network(observation, training=training)  # [N, ...]
+        outputs = self._distribution.legal(outputs, mask)
         log_prob = self._distribution.log_prob(
             outputs, tf.gather_nd(experience.policy_info, steps.index)
         )  # [N]

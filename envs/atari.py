@@ -25,7 +25,7 @@ import gymnasium as gym
 import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 
-from envs import errors
+from envs import errors, infos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,5 +238,5 @@ class _SingleFrames(gym.vector.VectorWrapper):
         if self._options.life_loss_terminates:
             ends = terminated | (info['lives'] < self._lives)
         self._lives = info['lives']
-        info = {**info, 'raw_reward': raw_reward, 'discount': 1.0 - ends}
+        info = {**info, infos.RAW_REWARD: raw_reward, infos.DISCOUNT: ~ends}
         return frames[:, 0], reward, terminated, truncated, info

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 
 class EnvError(ValueError):
-    """An environment that does not exist, cannot be made, or does not fit; says what would."""
+    """An environment that does not exist, cannot be made, or does not fit; says what would.
+
+    Where an environment's own code raised, `traceback` is its traceback as text; elsewhere None.
+    """
+
+    def __init__(self, message: object, traceback: str | None = None):
+        super().__init__(message)
+        # Not an attribute of the class: gin's copies of exceptions would show that one.
+        self.traceback = traceback
 
 
 def check_whole_number(name: str, value: object, at_least: int) -> None:

@@ -12,12 +12,12 @@ import gin
 import gymnasium as gym
 import numpy as np
 
-from envs import errors
+from envs import errors, infos
 
 
 @gin.configurable
 class NoisyReward(gym.vector.VectorWrapper):
-    """Replaces each reward by a draw from N(1, sigma); the original is `info['raw_reward']`.
+    """Replaces each reward by a draw from N(1, sigma); the original is `info[infos.RAW_REWARD]`.
 
     Steps that only start an episode keep the reward 0. A seeded `reset` seeds the noise too.
 
@@ -46,4 +46,4 @@ class NoisyReward(gym.vector.VectorWrapper):
         observation, reward, terminated, truncated, info = self.env.step(actions)
         noisy = np.where(self._done, 0.0, self._rng.normal(1.0, self._sigma, reward.shape))
         self._done = terminated | truncated
-        return observation, noisy, terminated, truncated, {'raw_reward': reward, **info}
+        return observation, noisy, terminated, truncated, {infos.RAW_REWARD: reward, **info}

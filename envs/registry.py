@@ -6,16 +6,16 @@ Importing this module registers them.
 from __future__ import annotations
 
 import copy
-import difflib
 import importlib.util
 import warnings
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from envs import bias_mdp, errors
+from envs import bias_mdp, errors, modules
 
 HAS_ALE_PY = importlib.util.find_spec('ale_py') is not None  # the extra `atari`
+HAS_BOX2D = importlib.util.find_spec('Box2D') is not None  # the extra `box2d`
 
 if HAS_ALE_PY:
     import ale_py
@@ -50,24 +50,66 @@ gym.register(
 
 
 def look_up(env_name: str) -> EnvSpec:
-    """Gymnasium's spec of an id, a copy.
+    """What Gymnasium makes an environment from, a copy.
+
+    Args:
+      env_name: an id; 'module:Id', whose module registers the id when it is imported; or
+        'module:Class', a class or function in the module, which need not be registered.
 
     Raises:
-      EnvError: there is no such id (the nearest are named), or it needs ale-py.
+      EnvError: there is no such environment (the nearest are named), its module cannot be
+        imported, or it needs ale-py or Box2D.
     """
     if not isinstance(env_name, str):
-        raise errors.EnvError(f'env_name = {env_name!r}: must be a Gymnasium id')
+        raise errors.EnvError(
+            f"env_name = {env_name!r}: must be a Gymnasium id, 'module:Id' or 'module:Class'"
+        )
+    module_name, colon, name = env_name.rpartition(':')
+    module = modules.imported(module_name, f"environment '{env_name}'") if colon else None
+    try:
+        spec = _registered(name)
+    except gym.error.Error as e:
+        if name.startswith('ALE/') and not HAS_ALE_PY:
+            raise _needs('ale-py', 'atari', env_name) from e
+        if module is None:
+            near = modules.near_names(env_name, gym.registry)
+            hint = f'; did you mean {", ".join(near)}?' if near else ''
+            raise errors.EnvError(
+                f"there is no environment '{env_name}'{hint} (one of your own is 'module:Id' or "
+                "'module:Class')"
+            ) from e
+        ids = [each for each, spec in gym.registry.items() if module_of(spec) == module_name]
+        entry_point = modules.attribute(module, name, f"environment '{env_name}'", others=ids)
+        return EnvSpec(env_name, entry_point)
+    if str(spec.entry_point).startswith('gymnasium.envs.box2d') and not HAS_BOX2D:
+        raise _needs('Box2D', 'box2d', env_name)
+    return spec
+
+
+def _registered(name: str) -> EnvSpec:
+    """A copy of what is registered; raises a gymnasium.error.Error."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # "CartPole-v0 is out of date": the user's choice
-        try:
-            return copy.deepcopy(gym.spec(env_name))
-        except gym.error.Error as e:
-            if env_name.startswith('ALE/') and not HAS_ALE_PY:
-                hint = "pip install -c constraints.txt -e '.[atari]'"
-                raise errors.EnvError(f"environment '{env_name}' needs ale-py: {hint}") from e
-            near = difflib.get_close_matches(env_name, list(gym.registry), n=3, cutoff=0.5)
-            hint = f'; did you mean {", ".join(near)}?' if near else ''
-            raise errors.EnvError(f"there is no environment '{env_name}'{hint}") from e
+        return copy.deepcopy(gym.spec(name))
+
+
+def _needs(package: str, extra: str, env_name: str) -> errors.EnvError:
+    command = f"pip install -c constraints.txt -e '.[{extra}]'"
+    return errors.EnvError(f"environment '{env_name}' needs {package}: {command}")
+
+
+def module_of(spec: EnvSpec) -> str | None:
+    """The module that has the environment's class; None if there is no class."""
+    if callable(spec.entry_point):
+        return getattr(spec.entry_point, '__module__', None)
+    return spec.entry_point.rpartition(':')[0] if spec.entry_point else None
+
+
+def module_to_import(env_name: str, spec: EnvSpec) -> str | None:
+    """The module without which another process does not know the environment; None if it does."""
+    named = env_name.rpartition(':')[0]
+    module = named or module_of(spec) or ''
+    return None if module.split('.')[0] in ('', 'gymnasium', 'ale_py', 'envs') else module
 
 
 def atari_game(spec: EnvSpec) -> str | None:

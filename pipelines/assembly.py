@@ -10,12 +10,12 @@ import contextlib
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import actor_critic_network, policies, reinforce, schedules
+from agents import actor_critic_network, masks, policies, reinforce, schedules
 from agents.ddqn import QLearningAgent
 from agents.errors import ConfigError
 from agents.prioritisation import Prioritisation
@@ -34,6 +34,7 @@ from pipelines.loops.turns import CollectAndTrain, TrainRatio
 from pipelines.protocols import StepListener
 from pipelines.runs.training import Training
 from pipelines.settings import DdqnSettings, ReinforceSettings
+from pipelines.suitability import check_replay, check_task, when_training_begins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ def assemble_ddqn(
     *,
     listener: StepListener | None = None,
     optimizer: tf.keras.optimizers.Optimizer | None = None,
+    vectorization: str | None = None,
 ) -> DdqnParts:
     """Builds all parts of a Q-learning run.
 
@@ -67,26 +69,27 @@ def assemble_ddqn(
       replay_dir: directory of the replay's log; nothing is written before `replay` is entered.
       listener: receives every training step, instead of the episode statistics.
       optimizer: replaces the `adam` that gin configures.
+      vectorization: how the run stepped its environments before; None for a new run.
 
     Raises:
       UserError, ConfigError, EnvError: a value is invalid; the message names it.
     """
     variant = _variant(settings)
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
-    envs = task.training_envs(settings.num_envs)
+    task, envs, notes = _make_envs(settings, vectorization)
     ratio = TrainRatio(
         settings.train_steps_per_env_step, settings.num_envs, settings.max_train_steps_per_turn
     )
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
-    agent, best_policy = variant.make_agent(
-        envs.time_step_spec(),
-        envs.action_spec(),
-        env_steps,
-        frame_stack=settings.frame_stack,
-        acts_on_a_copy=settings.overlap,
-        optimizer=optimizer,
-    )
+    with _naming(settings):
+        agent, best_policy = variant.make_agent(
+            envs.time_step_spec(),
+            envs.action_spec(),
+            env_steps,
+            frame_stack=settings.frame_stack,
+            acts_on_a_copy=settings.overlap,
+            optimizer=optimizer,
+        )
     replay = _make_replay(settings, agent, env_steps, ratio, replay_dir)
     statistics = EpisodeStatistics(settings.num_envs)
     collector = Collector(envs, agent.collect_policy, replay, listener or statistics, env_steps)
@@ -107,28 +110,45 @@ def assemble_ddqn(
         min_replay_transitions=settings.min_replay_transitions,
         overlap=settings.overlap,
     )
-    gauges = {'epsilon': agent.epsilon}
-    if replay.prioritisation is not None:
-        gauges['beta'] = replay.prioritisation.beta
     training = Training(
         task=task,
         envs=envs,
         agent=agent,
-        agent_name=variant.name(settings.prioritised),
+        agent_name=variant.name(settings.prioritised, envs.action_spec()),
         gamma=settings.gamma,
         exports={'policy': best_policy},
         experience=replay,
         env_steps=env_steps,
         statistics=statistics,
         metrics=('loss', 'mean_q', 'max_policy_lag_train_steps'),
-        gauges=gauges,
+        gauges=_gauges(agent, replay),
         parts={'collect_and_train': collect_and_train},
+        notes=notes,
     )
     return DdqnParts(
         training, agent, replay, collector, learner, ratio, collect_and_train,
-        notes=variant.notes(agent),
+        notes=[*variant.notes(agent), when_training_begins(settings, replay, ratio)],
         resolved={'dtype policy': agent.q_network.dtype_policy_name},
     )  # fmt: skip
+
+
+def _make_envs(
+    settings: DdqnSettings | ReinforceSettings, vectorization: str | None
+) -> tuple[Task, GymnasiumEnv, list[str]]:
+    """The task, its training environments, and lines about them."""
+    task, notes = Task.configured(settings.env_name).for_run(settings.num_envs, vectorization)
+    envs = task.training_envs(settings.num_envs)
+    if isinstance(settings, DdqnSettings):
+        check_task(settings, task, envs)
+    envs.try_out()
+    return task, envs, notes
+
+
+def _gauges(agent: QLearningAgent, replay: Replay) -> dict[str, Callable[[], tf.Tensor]]:
+    gauges = {'epsilon': agent.epsilon}
+    if replay.prioritisation is not None:
+        gauges['beta'] = replay.prioritisation.beta
+    return gauges
 
 
 def _variant(settings: DdqnSettings) -> Variant:
@@ -171,11 +191,7 @@ def _make_replay(
         replay_dir,
         Prioritisation(env_steps) if settings.prioritised else None,
     )
-    if settings.min_replay_transitions > replay.capacity_transitions:
-        raise UserError(
-            f'train_ddqn.min_replay_transitions = {settings.min_replay_transitions}: more than '
-            f'Replay.capacity_transitions = {replay.capacity_transitions}'
-        )
+    check_replay(settings, replay, ratio)
     return replay
 
 
@@ -191,19 +207,21 @@ class ReinforceParts:
     learner: EpisodeLearner
 
 
-def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts:
+def assemble_reinforce(
+    settings: ReinforceSettings, seed: int, vectorization: str | None = None
+) -> ReinforceParts:
     """Builds all parts of a policy-gradient run.
 
     Args:
       settings: the run's settings.
       seed: seed of the initial weights.
+      vectorization: how the run stepped its environments before; None for a new run.
 
     Raises:
       UserError, ConfigError, EnvError: a value is invalid; the message names it.
     """
     tf.keras.utils.set_random_seed(seed)
-    task = Task.configured(settings.env_name)
-    envs = task.training_envs(settings.num_envs)
+    task, envs, notes = _make_envs(settings, vectorization)
     env_steps = tf.Variable(0, dtype=tf.int64, name='env_steps')
     with _naming(settings):
         agent, exports = _make_policy_gradient_agent(envs, settings.baseline, settings.gamma)
@@ -223,6 +241,7 @@ def assemble_reinforce(settings: ReinforceSettings, seed: int) -> ReinforceParts
         metrics=(
             'loss', 'policy_loss', 'value_loss', 'entropy', *(() if discrete else ('mu', 'sigma')),
         ),
+        notes=notes,
     )  # fmt: skip
     collector = EpisodeCollector(envs, agent.collect_policy, queue, statistics, env_steps)
     return ReinforceParts(training, agent, envs, queue, collector, EpisodeLearner(agent, queue))
@@ -235,7 +254,7 @@ def _make_policy_gradient_agent(
     time_step_spec = tensor_spec.from_spec(envs.time_step_spec())
     action_spec = tensor_spec.from_spec(envs.action_spec())
     network, distribution = actor_critic_network.make_actor_critic_network(
-        time_step_spec.observation, action_spec, baseline == 'value'
+        masks.seen_spec(time_step_spec.observation, action_spec), action_spec, baseline == 'value'
     )
     agent = reinforce.PolicyGradientAgent(
         time_step_spec,

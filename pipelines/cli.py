@@ -7,14 +7,17 @@ Flags identify a run; gin configures everything else. Nothing here imports Tenso
 from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
+import re
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 
-from pipelines import files
+from pipelines import files, vocabulary
 from pipelines.errors import UserError
 
 CHECKED = 'every binding is used, and everything can be built'  # printed by --check_only
@@ -33,15 +36,32 @@ def run(
       error. 130: interrupted before there was anything to save.
     """
     argv = list(sys.argv if argv is None else argv)
+    try:
+        code = _run(main, doc, flag_values, argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has had enough. What is left must not be
+        # flushed to the closed pipe when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(
+    main: Callable[[], None], doc: str | None, flag_values: flags.FlagValues, argv: Sequence[str]
+) -> int:
     if any(arg in ('-h', '-help', '--help', '--helpfull', '--helpshort') for arg in argv[1:]):
         print((doc or '').strip() + '\n\nFlags:\n' + _flag_help(flag_values))
         return 0
     try:
-        _parse_flags(flag_values, argv)
+        _parse_flags(flag_values, argv, _program(doc))
+        _find_modules_in_the_working_directory()
         _check_nothing_hides_ours()
         main()
     except UserError as e:
         return _fail(e)
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130
@@ -50,6 +70,8 @@ def run(
         from agents.errors import ConfigError
         from envs.errors import EnvError
 
+        if isinstance(e, EnvError) and e.traceback:
+            return _fail(f'{_first_line(e)}; its traceback is in {_temporary_file(e.traceback)}')
         if isinstance(e, ConfigError | EnvError):
             return _fail(e)
         if (reason := files.storage_failure(e)) is not None:
@@ -107,6 +129,13 @@ def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> RunFlags:
     )  # fmt: skip
 
 
+def _find_modules_in_the_working_directory() -> None:
+    """For an installed script, as for `python -m`; but at the end, where it hides nothing."""
+    here = os.getcwd()
+    if not {'', here}.intersection(sys.path):
+        sys.path.append(here)
+
+
 def _check_nothing_hides_ours() -> None:
     """Raises a UserError if another `agents` or `envs` would be imported instead of ours."""
     for name in ('agents', 'envs'):
@@ -122,21 +151,61 @@ def _check_nothing_hides_ours() -> None:
 
 
 def _fail(error: Exception | str) -> int:
-    # gin appends lines that name the configurable; the first line is the message.
-    first_line = str(error).strip().split('\n')[0]
-    print(f'error: {first_line}', file=sys.stderr)
+    print(f'error: {_first_line(error)}', file=sys.stderr)
     return 2
 
 
-def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
+def _first_line(error: Exception | str) -> str:
+    """The message; gin appends lines that name the configurable."""
+    return str(error).strip().split('\n')[0]
+
+
+def _temporary_file(text: str) -> str:
+    """The path of a file with this text, for a program that has no directory to write to."""
+    with tempfile.NamedTemporaryFile(
+        'w', prefix='environment_error_', suffix='.txt', delete=False
+    ) as f:
+        f.write(text)
+    return f.name
+
+
+def _program(doc: str | None) -> str:
+    """The program that a docstring is about: it shows a command first."""
+    found = re.search(r'python -m pipelines\.(\w+)', doc or '')
+    return found.group(1) if found else ''
+
+
+def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str], program: str) -> None:
     for name in flag_values:
         flag_values[name].unparse()  # drops the values of an earlier call in this process
     try:
         rest = flag_values(argv)
+    except flags.UnrecognizedFlagError as e:
+        raise UserError(_unknown_flag(e, argv, program)) from e
     except flags.Error as e:
         raise UserError(str(e).replace('\n', ' ')) from e
     if len(rest) > 1:
+        if re.match(r'[\w./]+\s*=', rest[1]):  # a binding without its flag
+            name, _, value = rest[1].partition('=')
+            cure = vocabulary.binding(name.strip(), value)
+            raise UserError(f"unexpected argument '{rest[1]}': write {cure}")
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --name=value")
+
+
+def _unknown_flag(error: flags.UnrecognizedFlagError, argv: Sequence[str], program: str) -> str:
+    """One line that shows what to type instead."""
+    words = str(error).replace('\n', ' ')
+    name, value = error.flagname, None
+    for i, argument in enumerate(argv):
+        flag, has_value, text = argument.lstrip('-').partition('=')
+        if argument.startswith('-') and flag == name:
+            following = argv[i + 1] if i + 1 < len(argv) else '-'
+            value = text if has_value else None if following.startswith('-') else following
+    if cure := vocabulary.what_to_type(program, name, value):
+        return f"Unknown command line flag '{name}': write {cure}"
+    if '.' in name:  # a binding that was given as a flag
+        return f"Unknown command line flag '{name}': write {vocabulary.binding(name, value)}"
+    return words
 
 
 def _flag_help(flag_values: flags.FlagValues) -> str:

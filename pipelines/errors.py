@@ -10,6 +10,8 @@ A range is declared once, in the annotation of the field that it belongs to:
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import dataclasses
 import typing
 from collections.abc import Callable, Sequence
@@ -75,7 +77,20 @@ Classes = Annotated[Sequence[Any], CLASSES]
 def check(name: str, value: Any, limits: Range) -> None:
     """Raises a UserError that names the parameter if `value` is not within `limits`."""
     if not limits.fits(value):
-        raise UserError(f'{name} = {value!r}: must be {limits.says}')
+        raise UserError(f'{name} = {value!r}: must be {limits.says}{_in_range(value, limits)}')
+
+
+def _in_range(value: Any, limits: Range) -> str:
+    """How the same value would be within `limits`: 1e6 as a whole number, '64' without quotes."""
+    meant = value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError, SyntaxError):
+            meant = ast.literal_eval(value)
+    if isinstance(meant, float) and meant.is_integer() and not limits.fits(meant):
+        meant = int(meant)
+    fits = meant is not value and limits.fits(meant)
+    words = f'{meant:_}' if isinstance(meant, int) and not isinstance(meant, bool) else repr(meant)
+    return f'; write {words}' if fits else ''
 
 
 def check_fields(name: str, settings: Any) -> None:

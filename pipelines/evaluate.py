@@ -3,8 +3,8 @@
     python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --episodes=100
     python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif
 
-Episodes are assigned to environments in advance, so short ones are not favoured. Every
-return is written to --json. gin configures nothing here.
+Episodes are assigned to environments in advance, so short ones are not favoured. --json names a
+file for every return; without it nothing is written. gin configures nothing here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FLAGS = flags.FlagValues()
 _POLICY_DIR = flags.DEFINE_string(
-    'policy_dir', None, 'An exported policy: <root_dir>/policy.', flag_values=_FLAGS
+    'policy_dir', None, 'An exported policy, or the directory of a run.', flag_values=_FLAGS
 )
 _EPISODES = flags.DEFINE_integer('episodes', 100, 'Number of episodes.', flag_values=_FLAGS)
 _SEED = flags.DEFINE_integer(
@@ -40,10 +40,13 @@ _SEED = flags.DEFINE_integer(
 )
 _EPSILON = flags.DEFINE_float('epsilon', 0.0, 'Share of random actions.', flag_values=_FLAGS)
 _ENV_NAME = flags.DEFINE_string(
-    'env_name', None, "A Gymnasium id; the policy's own by default.", flag_values=_FLAGS
+    'env_name',
+    None,
+    "A Gymnasium id, 'module:Id' or 'module:Class'; the policy's own by default.",
+    flag_values=_FLAGS,
 )
 _JSON = flags.DEFINE_string(
-    'json', None, 'Output file; <policy_dir>/evaluation.json by default.', flag_values=_FLAGS
+    'json', None, 'Also write the report, with every return, to this file.', flag_values=_FLAGS
 )
 _VIDEO = flags.DEFINE_string(
     'video', None, 'Also record one episode to this GIF file.', flag_values=_FLAGS
@@ -66,18 +69,19 @@ def _main() -> None:
         raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
     if _VIDEO.value and not _VIDEO.value.endswith('.gif'):
         raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
-    json_path = pathlib.Path(_JSON.value or pathlib.Path(_POLICY_DIR.value) / 'evaluation.json')
-    for path in (json_path, pathlib.Path(_VIDEO.value or json_path)):
-        if not path.parent.is_dir() and path.parent != pathlib.Path(_POLICY_DIR.value):
+    for path in map(pathlib.Path, filter(None, (_JSON.value, _VIDEO.value))):
+        if not path.parent.is_dir():
             raise UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
 
     from envs.task import Task
     from pipelines.loops import evaluation
     from pipelines.runs.export import LoadedPolicy
 
-    policy = LoadedPolicy(_POLICY_DIR.value)
-    card = policy.card | ({'env_name': _ENV_NAME.value} if _ENV_NAME.value else {})
-    task = Task.from_card(card)
+    policy = LoadedPolicy(_policy_dir(_POLICY_DIR.value))
+    task = Task.from_card(policy.card, _ENV_NAME.value)
+    then, now = policy.card.get('env_package'), task.card()['env_package']
+    if then and then != now and task.env_name == policy.card['env_name']:
+        print(f'the policy was trained with {then}; this is {now or "not installed as a package"}')
     envs = task.evaluation_envs(min(_EPISODES.value, evaluation.MAX_ENVS))
     policy.check_fits(envs)
     evaluator = evaluation.Evaluator(envs, policy, _EPSILON.value, policy.card.get('gamma'))
@@ -93,20 +97,39 @@ def _main() -> None:
         'overestimation': values.known() if values else None,
         'returns': returns.tolist(),
     }
-    try:
-        files.write_json(json_path, report)
-    except OSError as e:
-        raise UserError(f"'{json_path}' cannot be written: {e.strerror}; use --json") from e
     low, high = report['mean_interval_95']
     print(
         f'{task.env_name}, {len(returns)} episodes: mean {report["mean"]:.2f} '
         f'(95 % interval {low:.2f} to {high:.2f}), median {report["median"]:.2f}, '
-        f'min {report["min"]:.2f}, max {report["max"]:.2f}\nevery return is in {json_path}'
+        f'min {report["min"]:.2f}, max {report["max"]:.2f}'
     )
     if values:
         print(f'discounted return: expected {values.in_words()}')
+    if _JSON.value:
+        try:
+            files.write_json(pathlib.Path(_JSON.value), report)
+        except OSError as e:
+            raise UserError(f"--json='{_JSON.value}' cannot be written: {e.strerror}") from e
+        print(f'every return is in {_JSON.value}')
     if _VIDEO.value:
         _film(policy, task, pathlib.Path(_VIDEO.value))
+
+
+def _policy_dir(name: str) -> str:
+    """The policy's directory; of a run's directory, the one below it.
+
+    Raises:
+      UserError: it is a run that has not finished.
+    """
+    path = pathlib.Path(name)
+    if (path / 'policy' / 'policy_card.json').exists():
+        return str(path / 'policy')
+    if (path / 'checkpoints').is_dir():
+        raise UserError(
+            f"--policy_dir='{name}' is a run that has exported no policy yet: run its command "
+            'again to finish it'
+        )
+    return name
 
 
 def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:

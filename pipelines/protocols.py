@@ -36,8 +36,8 @@ class Experience(Part, Protocol):
     def prune(self, state: Any) -> None:
         """Deletes what going back to `state`, or to a later one, would not need."""
 
-    def newest_observations(self, count: int) -> np.ndarray:
-        """Returns the newest observations, [count, ...] or fewer."""
+    def newest_observations(self, count: int) -> Any:
+        """Returns the newest observations, arrays [count, ...] or fewer."""
 
 
 class ActingPolicy(Protocol):

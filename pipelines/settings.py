@@ -109,7 +109,7 @@ class _Settings:
 class DdqnSettings(_Settings):
     """Settings of Q-learning; a step is one action in one environment, frame skip included."""
 
-    env_name: Name = 'CartPole-v1'  # a Gymnasium id with discrete actions
+    env_name: Name = 'CartPole-v1'  # an id, 'module:Id' or 'module:Class'; discrete actions
     num_env_steps: Count = may_change(50_000)  # in the whole run at most, not counting resets
     num_episodes: OptionalCount = may_change(None)  # or: the run also ends after so many
     num_envs: Count = 16  # environments stepped together
@@ -175,7 +175,7 @@ class DdqnSettings(_Settings):
 class ReinforceSettings(_Settings):
     """Settings of policy gradients; an update uses one episode of each environment."""
 
-    env_name: Name = 'CartPole-v1'  # a Gymnasium id
+    env_name: Name = 'CartPole-v1'  # an id, 'module:Id' or 'module:Class'
     num_episodes: Count = may_change(4_000)  # training episodes in the whole run
     num_envs: Count = 16  # environments stepped together
     baseline: Name = 'value'  # 'none', 'episode', 'batch' or 'value' (see `agents.reinforce`)

@@ -21,10 +21,15 @@ Run the same command again to resume a run that was stopped. The most useful bin
     train_ddqn.warm_start = 'runs/a'            the weights of an old policy
     train_ddqn.reuse_replay = 'runs/a'          another run's replay
     train_ddqn.callbacks = ['module:Class']     told about the run; they may stop it
+
+    train_ddqn.env_name = 'my_env:MyEnv'        a class in a module of your own, with
+    task.env_kwargs = {'size': 5}               its constructor's arguments, and
+    task.wrappers = ['FlattenObservation']      wrappers, in training and evaluation alike
 """
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -68,9 +73,10 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
     """
     import tensorflow as tf
 
+    from envs import task
     from pipelines import assembly
     from pipelines.experience import replay
-    from pipelines.runs import video
+    from pipelines.runs import run_dir, video
     from pipelines.runs.beginning import Beginning
     from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
@@ -78,7 +84,8 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
 
     with gin_config.values_come_from_gin():
         replay_dir = pathlib.Path(root_dir).expanduser() / 'replay'
-        parts = assembly.assemble_ddqn(settings, seed, replay_dir)
+        kept = run_dir.remembered(root_dir, 'vectorization')
+        parts = assembly.assemble_ddqn(settings, seed, replay_dir, vectorization=kept)
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
@@ -89,10 +96,11 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
         print(cli.CHECKED)
         return
     schedule = settings.schedule()
-    may_change = [*settings.changeable(), *replay.MAY_CHANGE]
-    with RunDir(root_dir) as run:
+    may_change = [*settings.changeable(), *replay.MAY_CHANGE, *task.MAY_CHANGE]
+    decided = {'vectorization': parts.training.task.vectorization}
+    with RunDir(root_dir) as run, contextlib.closing(parts.training.envs):
         if not run.claim(
-            Claim(seed, schedule, may_change, {**parts.resolved, **callbacks.identity})
+            Claim(seed, schedule, may_change, {**parts.resolved, **callbacks.identity}, decided)
         ):
             return
         with parts.replay:

@@ -14,10 +14,15 @@ Run the same command again to resume a run that was stopped. The most useful bin
                                                     |'categorical'|'gaussian'|'squashed_gaussian'
     train_reinforce.warm_start = 'runs/a'       the weights of an old policy
     train_reinforce.callbacks = ['module:Class']    told about the run; they may stop it
+
+    train_reinforce.env_name = 'my_env:MyEnv'   a class in a module of your own, with
+    task.env_kwargs = {'size': 5}               its constructor's arguments, and
+    task.wrappers = ['FlattenObservation']      wrappers, in training and evaluation alike
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -62,16 +67,18 @@ def train(
     """
     import tensorflow as tf
 
+    from envs import task
     from pipelines import assembly
     from pipelines.loops.episode_losses import Turn
-    from pipelines.runs import video
+    from pipelines.runs import run_dir, video
     from pipelines.runs.beginning import Beginning
     from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
     with gin_config.values_come_from_gin():
-        parts = assembly.assemble_reinforce(settings, seed)
+        kept = run_dir.remembered(root_dir, 'vectorization')
+        parts = assembly.assemble_reinforce(settings, seed, vectorization=kept)
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)
     gin_config.check_every_binding_used()
@@ -82,8 +89,10 @@ def train(
         print(cli.CHECKED)
         return
     schedule, training = settings.schedule(), parts.training
-    with RunDir(root_dir) as run:
-        if not run.claim(Claim(seed, schedule, settings.changeable(), callbacks.identity)):
+    may_change = [*settings.changeable(), *task.MAY_CHANGE]
+    decided = {'vectorization': training.task.vectorization}
+    with RunDir(root_dir) as run, contextlib.closing(training.envs):
+        if not run.claim(Claim(seed, schedule, may_change, callbacks.identity, decided)):
             return
         with parts.queue:
             session = Session(run, seed, schedule, training, callbacks, beginning)

@@ -15,6 +15,8 @@ _WHOLE_RUNS = (
     'beginnings_test',
     'compare_test',
     'train_reinforce_test',
+    'your_environment_test',
+    'actions_test',
     'learning_test',
     'tutorials_test',
     'evaluate_test',

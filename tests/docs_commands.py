@@ -73,8 +73,8 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
         'python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif': (
             '--episodes=4',
         ),
-        'python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --episodes=100 '
-        '--video=play.gif': (),
+        'python -m pipelines.evaluate --policy_dir=runs/cartpole --episodes=100 '
+        '--json=play.json --video=play.gif': (),
         'tensorboard --logdir=runs/cartpole/tensorboard': ('--inspect',),
         'python -m pipelines.train_ddqn --root_dir=runs/again '
         """--gin_bindings="train_ddqn.warm_start = 'runs/cartpole'" """
@@ -97,8 +97,16 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
             *_SHORT_DDQN,
             *_gin('train_ddqn.video_interval_episodes = 50'),
         ),
-        'python -c "import sys, my_env; from pipelines.evaluate import main; sys.exit(main())" '
-        '--policy_dir=runs/corridor/policy': ('--episodes=4',),
+        'python -m pipelines.evaluate --policy_dir=runs/corridor/policy --video=corridor.gif': (
+            '--episodes=4',
+        ),
+        'python -m pipelines.train_reinforce --root_dir=runs/corridor_reinforce '
+        """--gin_bindings="train_reinforce.env_name = 'my_env:Corridor'" """
+        '--gin_bindings="task.max_episode_steps = 50"': (
+            *_SHORT_REINFORCE,
+            *_gin('train_reinforce.num_episodes = 64'),
+        ),
+        'python -m pipelines.compare --experiment=corridor.toml --root_dir=runs/corridors': (),
     },
     {
         'python -m pipelines.train_reinforce --root_dir=runs/reinforce_tutorial '
@@ -122,6 +130,11 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
         ),
     },
     {'python -m pipelines.train_ddqn --root_dir=runs/torso --gin_file=torso.gin': _SHORT_DDQN},
+    {
+        'python -m pipelines.train_ddqn --root_dir=runs/taxi --gin_file=configs/ddqn_taxi.gin': (
+            _CHECK
+        ),
+    },
     {
         'python -m pipelines.train_reinforce --root_dir=runs/two_heads '
         '--gin_file=configs/reinforce_cartpole_two_heads.gin': _CHECK,
@@ -177,6 +190,8 @@ NOT_RUN: dict[str, str] = {
     'make check': 'a part of what CI has run before it comes here',
     'make bench': 'an hour, and needs the peers in an environment of their own',
     "pip install -c constraints.txt -e '.[test,atari,compare]'": _INSTALLS,
+    "pip install -c constraints.txt -e '.[box2d]'": 'installs what no test needs',
+    'pip install --no-deps minigrid==3.2.0': 'installs what no test needs',
     "pip install -c constraints.txt -e '.[gpu]'": 'there is no GPU here',
     'python -m pipelines.train_ddqn --root_dir=runs/seed_N --seed=N': 'N stands for a number',
     'python -m pipelines.train_reinforce --root_dir=runs/reinforce_N --seed=N': (

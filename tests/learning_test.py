@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import dials
 from envs import linear_quadratic
+from envs.task import Task
 from pipelines import assembly, gin_config
 from pipelines.settings import DdqnSettings, ReinforceSettings
 
@@ -187,6 +189,27 @@ def test_a_time_limit_does_not_end_the_world(tmp_path, n):
     np.testing.assert_allclose(q_values[0, 1], 10.0, atol=0.6)
     if n == 1:
         np.testing.assert_allclose(q_values[0, 0], 9.0, atol=0.6)
+
+
+@pytest.mark.slow
+def test_branches_come_within_two_percent_of_the_best_of_a_hundred_thousand_joint_actions(tmp_path):
+    """Six dials of seven actions each, half of which are drawn at random while it learns."""
+    agent = train(
+        tmp_path,
+        'Dials-v0',
+        [EVERY_50, MSE, 'mlp_torso.units = (64,)', 'Replay.capacity_transitions = 60_000'],
+        turns=200,
+        epsilon=0.5,
+        train_steps_per_env_step=0.25,
+    )
+    env = Task('Dials-v0').evaluation_envs(200)
+    time_step, returns = env.reset(seed=0), np.zeros(200)
+    best = dials.optimum(time_step.observation)
+    for _ in range(dials.LENGTH):
+        q_values, _ = agent.q_network(tf.constant(time_step.observation))  # [200, 6, 7]
+        time_step = env.step(np.argmax(q_values, axis=2))
+        returns += env.raw_reward
+    assert 0.98 < returns.mean() / best.mean() <= 1.0
 
 
 def reinforce_agent(env_name, num_updates, bindings=(), *, learning_rate, **settings):

@@ -85,7 +85,8 @@ def read(
 
     Args:
       path: the run's directory.
-      environment: what to call its environment; the Gymnasium id by default.
+      environment: what to call its environment; by default its name, with the arguments that
+        its constructor was given.
       agent: what to call its agent; the run's own name for it by default.
       x_axis: of its learning curve: 'env_steps', or 'episodes', which needs episodes.csv.
 
@@ -100,7 +101,7 @@ def read(
         raise UserError(f'{path} holds no finished run: {e}') from e
     x, returns = by_steps if x_axis == 'env_steps' else _read_episodes(path / 'episodes.csv')
     return Result(
-        environment=environment or summary.env_name,
+        environment=environment or _environment(summary.env_name, card),
         agent=agent or summary.agent,
         path=path,
         summary=summary,
@@ -109,6 +110,12 @@ def read(
         x=x,
         returns=returns,
     )
+
+
+def _environment(env_name: str, card: Mapping[str, Any]) -> str:
+    kwargs = card.get('env_kwargs') or {}
+    arguments = ', '.join(f'{name}={value!r}' for name, value in kwargs.items())
+    return f'{env_name}({arguments})' if arguments else env_name
 
 
 def _read_card(path: pathlib.Path) -> Mapping[str, Any]:

@@ -143,6 +143,7 @@ class EpisodeQueue:
         """Empty: the queue has nothing to report."""
         return ''
 
-    def newest_observations(self, count: int) -> np.ndarray:
-        """Returns observations of the newest episode, [count, ...] or fewer."""
-        return self.codec.decode(tf.constant(self._newest[-count:])).observation.numpy()
+    def newest_observations(self, count: int) -> Any:
+        """Returns observations of the newest episode, arrays [count, ...] or fewer."""
+        rows = self.codec.decode(tf.constant(self._newest[-count:]))
+        return tf.nest.map_structure(lambda t: t.numpy(), rows.observation)

@@ -295,6 +295,6 @@ class Replay:
         steps = list(self._log.read(self._log.position - -(-count // self.num_envs)))
         return self.codec.decode(tf.constant(np.concatenate(steps)[-count:]))
 
-    def newest_observations(self, count: int) -> np.ndarray:
-        """Returns the newest observations, [count, ...] or fewer."""
-        return self.newest_rows(count).observation.numpy()
+    def newest_observations(self, count: int) -> Any:
+        """Returns the newest observations, arrays [count, ...] or fewer."""
+        return tf.nest.map_structure(lambda t: t.numpy(), self.newest_rows(count).observation)

@@ -40,7 +40,8 @@ class RowCodec:
     @property
     def described(self) -> dict[str, Any]:
         """What a row holds, as JSON values: {'observation': 'float32 [4]', ...}."""
-        return json.loads(json.dumps(tf.nest.map_structure(_words, self._spec)._asdict()))
+        words = tf.nest.map_structure(_words, self._spec)
+        return json.loads(json.dumps(words._asdict(), default=dict))
 
     @property
     def frame_bytes(self) -> int:

@@ -66,7 +66,7 @@ class Collector:
 
         Raises:
           ReplayStalledError: the replay accepts nothing.
-          UserError: a reward is not finite.
+          EnvError: a fault of the environment.
         """
         self.rollout.run(num_vector_steps)
 

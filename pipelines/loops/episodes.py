@@ -50,7 +50,8 @@ class EpisodeCollector:
         """Collects one batch; `seed` seeds the environments.
 
         Raises:
-          UserError: the queue accepts nothing, or a reward is not finite.
+          UserError: the queue accepts nothing.
+          EnvError: a fault of the environment.
         """
         self._rows: list[np.ndarray] = []  # one [num_envs, row_bytes] per vector step
         self._lengths = np.zeros(self._envs.batch_size, int)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
-from agents.action_specs import num_actions
+from agents.action_specs import DiscreteActions
 from agents.policies import mix_in_random_actions
 from envs.gymnasium_env import GymnasiumEnv
 from envs.task import Task
@@ -47,7 +47,7 @@ class Evaluator:
           envs: environments that nothing else uses.
           policy: policy to evaluate; if its info holds the `value` that it expects, this is
             compared with the returns that follow (see `overestimation`).
-          epsilon: share of steps that take a uniformly random action instead.
+          epsilon: share of steps that take a uniformly random legal action instead.
           gamma: discount factor of those values; None to ignore them.
 
         Raises:
@@ -63,18 +63,20 @@ class Evaluator:
         self._rollout = Rollout(envs, action_fn, initial_state, self._on_step)
 
     def _with_random_actions(self, action_fn: ActionFn, epsilon: float) -> ActionFn:
-        action_spec = self._envs.action_spec()
+        action_spec, uniform = self._envs.action_spec(), self._generator.uniform
         if not np.issubdtype(action_spec.dtype, np.integer):
             raise UserError(
                 f'epsilon = {epsilon}: random actions need discrete ones, and those of '
                 f"'{self._envs.name}' are continuous; use 0"
             )
-        count = num_actions(action_spec)
+        actions = DiscreteActions(action_spec)
 
         def action(time_step: ts.TimeStep, policy_state: object) -> policy_step.PolicyStep:
             step = action_fn(time_step, policy_state)
-            uniform = self._generator.uniform
-            return step._replace(action=mix_in_random_actions(step.action, count, epsilon, uniform))
+            mixed = mix_in_random_actions(
+                step.action, actions, epsilon, uniform, time_step.observation
+            )
+            return step._replace(action=mixed)
 
         return action
 
@@ -96,6 +98,10 @@ class Evaluator:
         if self._meter is not None:
             self.overestimation = self._meter.read(np.array(self._quota))
         return np.array([self._returns[k % n][k // n] for k in range(num_episodes)])
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._envs.close()
 
     def _is_open(self) -> bool:
         """Whether an environment has episodes left to play."""

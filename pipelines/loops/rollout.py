@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from envs.errors import EnvError
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines.errors import UserError
 
@@ -153,6 +154,12 @@ class Rollout:
             go = self._on_step(VectorStep(before, step, after, self._envs.raw_reward))
         except Exception as e:
             self._failure = e
+            if isinstance(e, EnvError) and not np.isfinite(action).all():  # not its own fault
+                self._failure = UserError(
+                    'training diverged: the policy gave an action that is not finite; lower '
+                    'adam.learning_rate or set PolicyGradientAgent.gradient_clip_norm, and use a '
+                    'new directory'
+                )
             raise
         return (np.int32(go), *tf.nest.flatten(after))
 
@@ -177,21 +184,8 @@ class EpisodeStatistics:
         self._return, self._steps = np.zeros(num_envs), np.zeros(num_envs, int)
 
     def add(self, raw_reward: np.ndarray, after: ts.TimeStep) -> None:
-        """Takes one vector step: raw_reward float [num_envs], and the time step that followed.
-
-        Raises:
-          UserError: a reward is not finite.
-        """
+        """Takes one vector step: raw_reward float [num_envs], and the time step that followed."""
         self._steps += 1
-        finite = np.isfinite(raw_reward) & np.isfinite(after.reward)
-        if not finite.all():
-            i = int(np.flatnonzero(~finite)[0])
-            bad = raw_reward[i] if np.isfinite(after.reward[i]) else after.reward[i]
-            raise UserError(
-                f'the environment gave the reward {bad} in episode '
-                f'{self.num_episodes + 1:,} at its step {self._steps[i]:,}: fix it and run the '
-                'same command to resume from the newest checkpoint'
-            )
         self._return += raw_reward
         self.env_steps += len(after.step_type)
         border = np.flatnonzero(after.step_type != ts.StepType.MID)

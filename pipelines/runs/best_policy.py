@@ -75,6 +75,12 @@ class BestPolicy:
         self.expected = values.known() if values else {}
         return {'eval_return_mean': mean} | self.expected
 
+    def close(self) -> None:
+        """Closes the environments; a further evaluation makes new ones."""
+        if self._evaluator is not None:
+            self._evaluator.close()
+            self._evaluator = None
+
     def state(self) -> dict:
         """Returns the best evaluation, and the last reading of the meter."""
         return {'found': self.found, 'expected': self.expected}

@@ -8,13 +8,19 @@ import neither tf_agents nor this project.
     policy/proof.npz                    observations, and the live policy's outputs
     policy/export_report.json           the proof's outcome
 
-`act` takes `observation` [B, ...], so a server or another language needs no TimeStep. It
-returns `action` [B, ...] and the tensors that it was chosen by: `q_values` float32 [B, A]
-(dueling networks add `value` [B, 1] and `advantage` [B, A]; categorical ones add `logits`
-[B, A, N] over the N atoms that the card's `config` names), `probabilities` [B, A], or `mu` and
-`sigma` [B, D] (before tanh if actions are squashed). A policy with a state (stacked frames)
-also takes `reset`, bool [B], true where an episode starts, and `state`, and returns the next
-`state`.
+`act` takes `observation` [B, ...], so a server or another language needs no TimeStep. Observations
+that are dicts are given part by part, by their names; one part is `action_mask`, bool [B, A], where
+the environment has masks (bool [B, sum of all A] where several actions are taken at a time). It
+returns `action` [B, ...], in the environment's own numbers, and the tensors that it was chosen by:
+`q_values` float32 [B, A] (dueling networks add `value` [B, 1] and `advantage` [B, A]; categorical
+ones add `logits` [B, A, N] over the N atoms that the card's `config` names), `probabilities`
+[B, A], or `mu` and `sigma` [B, D] (before tanh if actions are squashed). A policy with a state
+(stacked frames) also takes `reset`, bool [B], true where an episode starts, and `state`, and
+returns the next `state`.
+
+Where D discrete actions are taken at a time, [B, A] above is [B, D, A] with the largest A of them.
+An illegal action, and what stands after a dimension's last action, has the lowest float32 as its
+value and the probability 0.
 """
 
 from __future__ import annotations
@@ -34,6 +40,7 @@ from tf_agents.policies import policy_saver
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files
 from pipelines.errors import UserError
@@ -47,7 +54,7 @@ class Export(NamedTuple):
     """A policy to export to one directory."""
 
     policy: Any  # a TFPolicy with `outputs`, which computes in float32
-    observations: np.ndarray  # [M, ...], inputs of the proof
+    observations: Any  # [M, ...] or a dict of such parts, inputs of the proof
 
 
 @contextlib.contextmanager
@@ -92,7 +99,7 @@ def proven_exports(
         files.replace_dir(directory, root / name)
 
 
-def _save(policy: Any, directory: pathlib.Path, card: dict, observations: np.ndarray) -> None:
+def _save(policy: Any, directory: pathlib.Path, card: dict, observations: Any) -> None:
     act, example = _act_signature(policy), _example(policy, observations)
     saver = policy_saver.PolicySaver(policy, batch_size=None)
     saver.signatures['act'] = act
@@ -105,17 +112,44 @@ def _save(policy: Any, directory: pathlib.Path, card: dict, observations: np.nda
     files.write_json(directory / 'policy_card.json', card | described)
 
 
-def _example(policy: Any, observations: np.ndarray) -> dict[str, np.ndarray]:
+def _parts(value: Any, kind: str = 'observation') -> dict[str, Any]:
+    """What `act` takes of an observation, or of a 'state' (or of its spec), by name."""
+    if not isinstance(value, Mapping):
+        return {kind: value}
+    prefix = '' if kind == 'observation' else f'{kind}_'
+    return {prefix + name: part for name, part in value.items()}
+
+
+def _state_from(parts: dict[str, Any], spec: Any) -> Any:
+    """Takes a policy's state, whose spec has this structure, out of arrays by name."""
+    names = list(_parts(spec, 'state'))
+    values = [parts.pop(name) for name in names]
+    return values[0] if names == ['state'] else dict(zip(spec, values, strict=True))
+
+
+def _example(policy: Any, observations: Any) -> dict[str, np.ndarray]:
     """Makes the inputs of `act` for the proof; every fourth row starts an episode."""
-    example = {'observation': observations}
+    example = _parts(observations)
     if policy.policy_state_spec:
-        count = len(observations)
-        shape, dtype = policy.policy_state_spec.shape, policy.policy_state_spec.dtype
-        rng, shape = np.random.default_rng(0), [count, *shape]
-        state = rng.integers(0, 256, shape) if dtype.is_integer else rng.standard_normal(shape)
-        example['state'] = state.astype(dtype.as_numpy_dtype)
+        count, rng = len(next(iter(example.values()))), np.random.default_rng(0)
+        of_parts = _parts(policy.time_step_spec.observation)
+        for name, spec in _parts(policy.policy_state_spec, 'state').items():
+            frame = of_parts.get(name.removeprefix('state_'))
+            example[name] = _drawn(rng, spec, frame, count)
         example['reset'] = np.arange(count) % 4 == 0
     return example
+
+
+def _drawn(rng: np.random.Generator, spec: Any, frame: Any, count: int) -> np.ndarray:
+    """Random frames [count, *shape] of a policy's state, within the bounds of one `frame`."""
+    shape = [count, *spec.shape]
+    if spec.dtype == tf.bool:
+        return rng.integers(0, 2, shape).astype(bool)
+    if not spec.dtype.is_integer:
+        return rng.standard_normal(shape).astype(spec.dtype.as_numpy_dtype)
+    low = np.min(getattr(frame, 'minimum', 0))
+    high = np.max(getattr(frame, 'maximum', 255))
+    return rng.integers(low, high, shape, endpoint=True).astype(spec.dtype.as_numpy_dtype)
 
 
 def _act_signature(policy: Any) -> Any:
@@ -136,41 +170,46 @@ def _act_signature(policy: Any) -> Any:
         with tf.control_dependencies([fits]):
             return tf.ensure_shape(tf.identity(hidden), [None, *shape])
 
-    def outputs(observation: tf.Tensor, step_type: tf.Tensor, state: Any) -> tuple[dict, Any]:
-        observation = checked(observation, observation_spec, 'observation')
+    @tf.function(autograph=False)
+    def act(**inputs: tf.Tensor) -> dict:
+        parts = {
+            name: checked(inputs[name], spec, name)
+            for name, spec in _parts(observation_spec).items()
+        }
+        batch = tf.shape(next(iter(parts.values())))[:1]
+        step_type, state = tf.fill(batch, ts.StepType.MID), ()
         if state_spec:
-            state = checked(state, state_spec, 'state')
-        batch = tf.shape(observation)[:1]
+            step_type = tf.where(inputs['reset'], ts.StepType.FIRST, ts.StepType.MID)
+            frames = {
+                name: checked(inputs[name], spec, name)
+                for name, spec in _parts(state_spec, 'state').items()
+            }
+            state = _state_from(frames, state_spec)
+        observation = parts if isinstance(observation_spec, Mapping) else parts['observation']
         time_step = ts.TimeStep(step_type, tf.zeros(batch), tf.ones(batch), observation)
-        return policy.outputs(time_step, state)
+        out, state = policy.outputs(time_step, state)
+        return {**out, **_parts(state, 'state')} if state_spec else out
 
-    @tf.function(autograph=False)
-    def act(observation: tf.Tensor) -> dict:
-        step_type = tf.fill(tf.shape(observation)[:1], ts.StepType.MID)
-        return outputs(observation, step_type, ())[0]
-
-    @tf.function(autograph=False)
-    def act_with_state(observation: tf.Tensor, reset: tf.Tensor, state: tf.Tensor) -> dict:
-        step_type = tf.where(reset, ts.StepType.FIRST, ts.StepType.MID)
-        out, state = outputs(observation, step_type, state)
-        return {**out, 'state': state}
-
-    observation = batched(observation_spec, 'observation')
-    if not state_spec:
-        return act.get_concrete_function(observation)
-    return act_with_state.get_concrete_function(
-        observation, tf.TensorSpec([None], tf.bool, 'reset'), batched(state_spec, 'state')
-    )
+    inputs = {name: batched(spec, name) for name, spec in _parts(observation_spec).items()}
+    if state_spec:
+        inputs['reset'] = tf.TensorSpec([None], tf.bool, 'reset')
+        inputs |= {name: batched(spec, name) for name, spec in _parts(state_spec, 'state').items()}
+    return act.get_concrete_function(**inputs)
 
 
 def specs(time_step_spec: ts.TimeStep, action_spec: Any, state_spec: Any = ()) -> dict:
     """Describes the specs of observation, action and policy state (if any) as JSON values."""
     described = {
-        'observation_spec': _spec(time_step_spec.observation),
+        'observation_spec': tf.nest.map_structure(_spec, time_step_spec.observation),
         'action_spec': _spec(action_spec),
     }
+    if tf.as_dtype(action_spec.dtype).is_integer and len(action_spec.shape):
+        described['action_spec'] |= {
+            name: np.broadcast_to(bound, action_spec.shape).tolist()
+            for name, bound in (('minimum', action_spec.minimum), ('maximum', action_spec.maximum))
+        }
     if state_spec:
-        described['state_spec'] = _spec(state_spec)
+        described['state_spec'] = tf.nest.map_structure(_spec, state_spec)
     return described
 
 
@@ -212,31 +251,50 @@ class LoadedPolicy:
 
     def check_fits(self, envs: GymnasiumEnv) -> None:
         """Raises a UserError if the environment's specs differ from the policy's."""
-        for name, actual in specs(envs.time_step_spec(), envs.action_spec()).items():
+        described = specs(envs.time_step_spec(), envs.action_spec())
+        described['observation_spec'] = self._taken(described['observation_spec'])
+        for name, actual in described.items():
             if actual != self.card[name]:
                 raise UserError(
                     f"the policy was trained on '{self.card['env_name']}' and does not fit "
                     f"'{envs.name}': its {name} is {self.card[name]}, the environment's is {actual}"
                 )
 
+    def _taken(self, observation: Any) -> Any:
+        """An environment's observation (or its spec), as far as the policy takes it.
+
+        A policy older than its environment's mask plays without it, as it did.
+        """
+        seen = self.card['observation_spec']
+        if isinstance(observation, Mapping) and masks.KEY not in seen:
+            return masks.without_mask(observation)
+        return observation
+
     def get_initial_state(self, batch_size: int) -> Any:
         """Returns the policy state at the start of an episode; () if the policy has none."""
-        spec = self.card.get('state_spec')
-        return tf.zeros([batch_size, *spec['shape']], spec['dtype']) if spec else ()
+
+        def zeros(part: Mapping[str, Any]) -> tf.Tensor:
+            return tf.zeros([batch_size, *part['shape']], part['dtype'])
+
+        spec = self.card.get('state_spec', {})
+        if isinstance(spec.get('dtype'), str):  # one array
+            return zeros(spec)
+        return {name: zeros(part) for name, part in spec.items()} or ()
 
     def action(self, time_step: ts.TimeStep, policy_state: Any = ()) -> policy_step.PolicyStep:
-        """Acts on a batch through `act`; a Q-network's info holds `value`, max_a Q, float32 [B]."""
+        """Acts on a batch through `act`; a Q-network's info holds its `value`, float32 [B]."""
         outputs, policy_state = self.outputs(time_step, policy_state)
         info: tuple | dict = ()
         if 'q_values' in outputs:
-            info = {'value': tf.reduce_max(outputs['q_values'], axis=1)}
+            info = {'value': policies.state_value(outputs['q_values'])}
         return policy_step.PolicyStep(outputs['action'], policy_state, info)
 
     def outputs(self, time_step: ts.TimeStep, policy_state: Any = ()) -> tuple[dict, Any]:
         """Returns (the outputs of `act` by name, the next policy state)."""
-        inputs = {'observation': time_step.observation}
+        inputs = _parts(self._taken(time_step.observation))
         if self.card.get('state_spec'):
             inputs['reset'] = tf.equal(time_step.step_type, ts.StepType.FIRST)
-            inputs['state'] = policy_state
+            inputs |= _parts(policy_state, 'state')
         outputs = self._model.signatures['act'](**inputs)
-        return outputs, outputs.pop('state', ())
+        has_state = bool(self.card.get('state_spec'))
+        return outputs, _state_from(outputs, policy_state) if has_state else ()

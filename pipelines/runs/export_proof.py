@@ -6,7 +6,7 @@ The other packages that made the export cannot be imported. Prints a JSON list w
 each policy, and exits with 1 if a reloaded policy differs from the live one: a floating-point
 number x by more than 1e-5 * max(1, |x|), an integer at all. A greedy action is compared if the
 best two scores differ by more than twice that tolerance. The actions of a stochastic policy are
-draws, so only their range is checked.
+draws, so only their range is checked, and that they are legal.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def prove(policy_dir: pathlib.Path) -> dict:
     ):
         rows = len(actions)
         if stochastic:
-            bad = _out_of_range(actions, live)
+            bad = _impossible(actions, _numbers(policy_dir), live)
         elif actions.dtype.kind == 'f':
             limit = TOLERANCE * np.maximum(1.0, np.abs(live['action'][:rows]))
             bad = np.abs(actions - live['action'][:rows]) > limit
@@ -100,41 +100,59 @@ def prove(policy_dir: pathlib.Path) -> dict:
 
 
 def _clear(live: dict) -> np.ndarray:
-    """Finds rows whose two best actions differ by more than twice the tolerance: bool [M]."""
+    """Finds actions better than any other by more than twice the tolerance: bool [M], or [M, D]."""
     import numpy as np
 
     scores = live.get('q_values', live.get('probabilities'))
-    if scores is None or scores.shape[1] < 2:
-        return np.ones(len(live['action']), bool)
-    best_two = np.sort(scores, axis=1)[:, -2:]
-    limit = 2 * TOLERANCE * np.maximum(1.0, np.abs(scores).max(axis=1))
-    return best_two[:, 1] - best_two[:, 0] > limit
+    if scores is None or scores.shape[-1] < 2:
+        return np.ones(live['action'].shape, bool)
+    best_two = np.sort(scores, axis=-1)[..., -2:]
+    legal = scores > np.finfo(np.float32).min  # the values of illegal actions
+    limit = 2 * TOLERANCE * np.maximum(1.0, np.abs(scores * legal).max(axis=-1))
+    clear = best_two[..., 1] - best_two[..., 0] > limit
+    return clear.reshape(live['action'].shape)  # of actions in more than one dimension
 
 
-def _out_of_range(actions: np.ndarray, live: dict) -> np.ndarray:
-    """Finds actions that cannot have been drawn."""
+def _numbers(policy_dir: pathlib.Path) -> Any:
+    """Returns the environment's number of each dimension's first action."""
+    return json.loads((policy_dir / 'policy_card.json').read_text())['action_spec'].get('minimum')
+
+
+def _impossible(actions: np.ndarray, first: Any, live: dict) -> np.ndarray:
+    """Finds actions that cannot have been drawn: bool like `actions`."""
     import numpy as np
 
     if actions.dtype.kind == 'f':
         return ~np.isfinite(actions)
-    return (actions < 0) | (actions >= live['probabilities'].shape[1])
+    probabilities = live['probabilities'][: len(actions)]
+    index = (actions - np.array(first)).reshape(probabilities.shape[:-1])
+    inside = (index >= 0) & (index < probabilities.shape[-1])
+    index = np.where(inside, index, 0)[..., np.newaxis]
+    drawn = np.take_along_axis(probabilities, index, axis=-1)[..., 0]
+    return ~(inside & (drawn > 0.0))
 
 
 def _named_inputs(action_fn: Any, inputs: dict) -> dict:
     """Makes inputs of the signature `action`: a TimeStep's leaves, then the policy's state."""
     import numpy as np
 
-    size = len(inputs['observation'])
+    size = len(next(iter(inputs.values())))
     leaves = {
-        'observation': inputs['observation'],
         'step_type': np.where(inputs.get('reset', np.zeros(size, bool)), 0, 1).astype(np.int32),
         'reward': np.zeros(size, np.float32),
         'discount': np.ones(size, np.float32),
     }
-    return {
-        name: leaves.get(name.removeprefix('arg_0_'), inputs.get('state'))
-        for name in action_fn.structured_input_signature[1]  # such as 'arg_0_observation'
-    }
+    for name, part in inputs.items():  # an array, or the parts of a dict
+        leaves |= {name: part, f'observation_{name}': part}
+
+    def named(name: str) -> Any:
+        # such as arg_0_step_type, arg_0_observation_action_mask, arg_1 and arg_1_image
+        if name.startswith('arg_0_'):
+            return leaves[name.removeprefix('arg_0_')]
+        part = name.removeprefix('arg_1').removeprefix('policy_state').lstrip('_')
+        return inputs[f'state_{part}' if part else 'state']
+
+    return {name: named(name) for name in action_fn.structured_input_signature[1]}
 
 
 if __name__ == '__main__':

@@ -11,16 +11,15 @@ https://arxiv.org/abs/2003.13350); episodes of at most 30 minutes.
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
+from envs.errors import EnvError
 from envs.task import Task
 
 _RANDOM_EPISODES = 100
-_MAX_EPISODE_STEPS = 1_000  # for environments without a time limit
 
 
 class PublishedReturns(NamedTuple):
@@ -132,12 +131,10 @@ def scale(task: Task) -> Scale | None:
     solved = task.reward_threshold
     if solved is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # "CartPole-v0 is out of date"
-        try:
-            env = gym.make(task.env_name, disable_env_checker=True)
-        except (gym.error.Error, ImportError):
-            return None
+    try:
+        env = task.single_env()
+    except EnvError:
+        return None
     source = f'random play of {_RANDOM_EPISODES} episodes, reward_threshold of {task.env_name}'
     return Scale(round(_random_play(env), 2), solved, source)
 
@@ -148,10 +145,10 @@ def _random_play(env: gym.Env) -> float:
     env.action_space.seed(0)
     for episode in range(_RANDOM_EPISODES):
         env.reset(seed=0 if episode == 0 else None)
-        for _ in range(_MAX_EPISODE_STEPS):
+        over = False
+        while not over:
             _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-            returns[episode] += reward
-            if terminated or truncated:
-                break
+            returns[episode] += float(reward)
+            over = terminated or truncated
     env.close()
     return float(returns.mean())

@@ -76,7 +76,7 @@ def write(
     schedule: RunSchedule,
     summary: Summary,
     *,
-    observations: np.ndarray,
+    observations: Any,
     eval_seed: int,
 ) -> None:
     """Exports, proves and evaluates the policy, plots the run, and writes summary.json.
@@ -102,6 +102,7 @@ def write(
         evaluator = make_evaluator(task, policy, episodes, epsilon, training.gamma)
         returns = evaluator(episodes, eval_seed)
         values = evaluator.overestimation
+        evaluator.close()
         if schedule.video_interval_episodes is not None:
             recorder = video.Recorder(task, policy, epsilon)
             (root / 'videos').mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """One run's directory, consistent whenever the process dies.
 
     config.gin      the operative configuration
+    environment_error.txt  the traceback, where the environment's own code ended the run
     progress.csv    one row per logging interval
     episodes.csv    one row per training episode
     tensorboard/    the same, for TensorBoard
@@ -24,6 +25,7 @@ from collections.abc import Iterable, Mapping
 
 import gin
 
+from envs.errors import EnvError
 from pipelines import files, gin_config
 from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
@@ -32,7 +34,11 @@ from pipelines.settings import RunSchedule
 _NOTHING = ('None', '()', '[]', '{}')  # what a setting is that is left out
 FORMAT = '3'  # of identity.json and of checkpoints
 _POLICIES = ('policy', 'policy_raw', 'policy_stochastic')
-_FILES = ('config.gin', 'summary.json', 'curve.png', 'metrics.png', 'callback_error.txt')
+_ENVIRONMENT_ERROR = 'environment_error.txt'
+_FILES = (
+    'config.gin', 'summary.json', 'curve.png', 'metrics.png', 'callback_error.txt',
+    _ENVIRONMENT_ERROR,
+)  # fmt: skip
 _OWN_NAMES = (*_POLICIES, *_FILES)
 
 
@@ -45,6 +51,8 @@ class Claim:
     may_change: Iterable[str]  # bindings that are not part of the experiment
     # Values that no binding says by itself, such as those that depend on this machine.
     resolved: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # What the run decided when it began, for `remembered`; it may change.
+    decided: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -52,6 +60,15 @@ class Claim:
         bindings = gin_config.operative_bindings()
         experiment = {k: v for k, v in sorted(bindings.items()) if k not in set(self.may_change)}
         return {'format': FORMAT, '--seed': str(self.seed), **self.resolved, **experiment}
+
+
+def remembered(root_dir: str, name: str) -> str | None:
+    """What a run decided about `name` when it began; None if it did not, or has not begun."""
+    path = pathlib.Path(root_dir).expanduser() / 'checkpoints' / 'identity.json'
+    try:
+        return json.loads(path.read_text()).get(name)
+    except (OSError, ValueError):
+        return None
 
 
 class RunDir:
@@ -83,8 +100,21 @@ class RunDir:
     def __enter__(self) -> RunDir:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Releases the lock; a fault of the environment says how to resume.
+
+        Raises:
+          EnvError: instead of one; its traceback, if it has one, is in environment_error.txt.
+        """
         self._lock.close()
+        if not isinstance(error, EnvError):
+            return
+        words = str(error)
+        if error.traceback:
+            path = self.path / _ENVIRONMENT_ERROR
+            files.write_text(path, error.traceback)
+            words += f'; its traceback is in {path}'
+        raise EnvError(f'{words}; fix it and run the same command to resume') from error
 
     def _remove_leftovers(self) -> None:
         """Cleans up after a kill; touches nothing that other programs made."""
@@ -114,11 +144,13 @@ class RunDir:
         identity, path = claim.identity, self.path / 'checkpoints' / 'identity.json'
         path.parent.mkdir(exist_ok=True)
         if path.exists():
-            self._check_same(json.loads(path.read_text()), identity)
-        files.write_json(path, identity)
+            before = json.loads(path.read_text())
+            self._check_same({k: v for k, v in before.items() if k not in claim.decided}, identity)
+        files.write_json(path, {**identity, **claim.decided})
         files.write_text(
             self.path / 'config.gin', f'# --seed={claim.seed}\n{gin.operative_config_str()}'
         )
+        (self.path / _ENVIRONMENT_ERROR).unlink(missing_ok=True)  # of an earlier start
         summary_path = self.path / 'summary.json'
         if not summary_path.exists():
             return True

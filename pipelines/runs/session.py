@@ -112,8 +112,8 @@ class Session:
             self._beginning.announce()
         print(f'{training.agent_name} on {task.env_name}, seed {self._seed}, in {self._run.path}')
         print(training.experience.description)
-        if task.atari:
-            print(task.atari)
+        for note in training.notes:
+            print(note)
         if self._checkpoints.restore():
             print(f'resuming from {self.extent.in_words}{training.experience.contents}')
         else:
@@ -272,7 +272,8 @@ class Session:
         observations: Any = ()
         if self.extent.env_steps:
             observations = training.experience.newest_observations(_NUM_PROOF_OBSERVATIONS)
-        if not len(observations):  # nothing was collected, or not since the run was resumed
+        # Nothing was collected, or not since the run was resumed.
+        if not tf.nest.flatten(observations) or not len(tf.nest.flatten(observations)[0]):
             observations = training.envs.reset(seed=self.derived_seed('proof')).observation
         report.write(
             self._run.path,

@@ -32,3 +32,4 @@ class Training:
     metrics: Sequence[str]  # names of a turn's metrics (see `Progress`)
     gauges: Mapping[str, Callable[[], Any]] = dataclasses.field(default_factory=dict)
     parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)  # further parts to save
+    notes: Sequence[str] = ()  # lines about the task, printed at the start

@@ -2,6 +2,7 @@
 
 There is one frame per action. For a Q-network the bars are advantages, Q(s, a) - V(s), with the
 values beside them; for an actor network they are probabilities, or the continuous action taken.
+Where several discrete actions are taken at a time, there is a bar for each one that is taken.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
+from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
+from agents import masks
+from agents.action_specs import DiscreteActions
 from agents.policies import mix_in_random_actions
 from agents.raw_screen_policy import ScreensToFrame
 from envs.errors import EnvError
@@ -28,7 +32,7 @@ _PANEL_WIDTH, _MIN_HEIGHT, _MIN_PITCH = 270, 400, 36
 _ATARI_SCALE = 2
 _PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 30), (150, 150, 150)
 _CHOSEN, _OTHER = (214, 92, 32), (120, 146, 178)
-_NUM_COLOURS = 64
+_NUM_COLOURS, _MAX_BARS = 64, 24
 
 
 class Moment(NamedTuple):
@@ -36,7 +40,7 @@ class Moment(NamedTuple):
 
     screen: np.ndarray  # uint8 [height, width, 3]
     outputs: dict[str, np.ndarray]  # the policy's, for this state: q_values [A], ...
-    action: np.ndarray  # [] or [D]
+    action: np.ndarray  # [] or [D], discrete ones as indices from 0
     return_so_far: float
 
 
@@ -48,6 +52,8 @@ class _Game:
         self._emulator = task.emulator()
         frame_size = task.atari.frame_height, task.atari.frame_width
         self._to_frame = ScreensToFrame(self._emulator.screen_size, frame_size, task.atari.max_pool)
+        last = len(self._emulator.action_meanings) - 1
+        self.action_spec = array_spec.BoundedArraySpec((), np.int64, 0, last)
 
     def reset(self, seed: int) -> ts.TimeStep:
         return self._time_step(self._emulator.reset(seed), ts.StepType.FIRST)
@@ -68,6 +74,7 @@ class _Rendered:
 
     def __init__(self, task: Task):
         self._env_name, self._env = task.env_name, task.rendered_env()
+        self.action_spec = self._env.action_spec()
 
     def reset(self, seed: int) -> ts.TimeStep:
         return self._seen(self._env.reset(seed=seed))
@@ -77,10 +84,32 @@ class _Rendered:
 
     def _seen(self, time_step: ts.TimeStep) -> ts.TimeStep:
         pictures = self._env.render()
-        if not pictures or pictures[0] is None:
+        picture = pictures[0] if pictures else None
+        if picture is None:
             raise UserError(f"a video cannot be made: '{self._env_name}' draws no rgb_array")
-        self.screen = pictures[0]
+        if not _is_picture(picture):
+            raise UserError(
+                f"a video cannot be made: `render` of '{self._env_name}' gives "
+                f'{_kind_of(picture)}, and must give uint8 [height, width, 3]'
+            )
+        self.screen = picture.copy()
         return tf.nest.map_structure(tf.constant, time_step)
+
+
+def _is_picture(picture: Any) -> bool:
+    return (
+        isinstance(picture, np.ndarray)
+        and picture.dtype == np.uint8
+        and picture.ndim == 3
+        and picture.shape[2] == 3
+        and picture.size > 0
+    )
+
+
+def _kind_of(picture: Any) -> str:
+    if isinstance(picture, np.ndarray):
+        return f'{picture.dtype} {list(picture.shape)}'
+    return f'a {type(picture).__name__}'
 
 
 class Recorder:
@@ -98,7 +127,13 @@ class Recorder:
           UserError: the environment draws nothing.
         """
         self._screen: _Game | _Rendered = _Game(task) if task.atari else _Rendered(task)
+        spec = self._screen.action_spec
+        discrete = np.issubdtype(spec.dtype, np.integer)
+        self._actions = DiscreteActions(spec) if discrete else None
         self._labels = task.action_meanings
+        if self._labels is None and discrete and not spec.shape:
+            numbers = range(int(spec.minimum), int(spec.maximum) + 1)
+            self._labels = tuple(f'action {number}' for number in numbers)
         self._policy, self._epsilon = policy, epsilon
         self._generator = tf.random.Generator.from_seed(0)
         self._think = tf.function(self._act, autograph=False)
@@ -106,11 +141,9 @@ class Recorder:
     def _act(self, time_step: ts.TimeStep, policy_state: Any) -> tuple[tf.Tensor, dict, Any]:
         outputs, policy_state = self._policy.outputs(time_step, policy_state)
         action = outputs['action']
-        if self._epsilon > 0.0:
-            scores = outputs['q_values' if 'q_values' in outputs else 'probabilities']
-            action = mix_in_random_actions(
-                action, scores.shape[-1], self._epsilon, self._generator.uniform
-            )
+        if self._epsilon > 0.0 and self._actions is not None:
+            uniform, seen = self._generator.uniform, time_step.observation
+            action = mix_in_random_actions(action, self._actions, self._epsilon, uniform, seen)
         return action, outputs, policy_state
 
     def play(self, seed: int) -> Iterator[Moment]:
@@ -121,7 +154,8 @@ class Recorder:
         for _ in range(_MAX_ENV_STEPS):
             action, outputs, state = self._think(time_step, state)
             values = {name: value.numpy()[0] for name, value in outputs.items()}
-            yield Moment(self._screen.screen, values, action.numpy()[0], total)
+            index = action if self._actions is None else self._actions.index(action)
+            yield Moment(self._screen.screen, values, index.numpy()[0], total)
             if time_step.step_type.numpy()[0] == ts.StepType.LAST:
                 return
             time_step, reward = self._screen.step(action.numpy())
@@ -180,30 +214,51 @@ def _bars(moment: Moment, labels: tuple[str, ...] | None) -> tuple[list[str], li
             )
         ]
         return _value_heading(outputs) + ['bars: the action taken'], bars
+    if moment.action.ndim:
+        return _bars_of_taken(outputs, moment.action.ravel())
     if 'probabilities' in outputs:
         headings = _value_heading(outputs) + ['bars: pi(a | s)']
         lengths = texts = outputs['probabilities']
         small_texts = [''] * len(texts)
     else:
-        texts = outputs['q_values']
+        texts, legal = outputs['q_values'], outputs['q_values'] > masks.NEVER
         # A plain network has no value stream; the mean of the Q-values stands for V(s).
-        value = float(outputs.get('value', np.mean(texts, keepdims=True))[0])
-        advantage = texts - value
+        value = float(outputs.get('value', np.mean(texts[legal], keepdims=True))[0])
+        advantage = np.where(legal, texts - value, 0.0)
         headings = [f'V(s) = {value:.2f}', 'bars: A(s, a) = Q(s, a) - V(s)']
         lengths = advantage / max(float(np.abs(advantage).max()), 1e-6)
-        small_texts = [f'A {a:+.3f}' for a in advantage]
+        small_texts = [f'A {a:+.3f}' if ok else '' for a, ok in zip(advantage, legal, strict=True)]
     name = 'pi' if 'probabilities' in outputs else 'Q'
     bars = [
         _Bar(
             labels[i] if labels else f'action {i}',
             float(lengths[i]),
-            f'{name} {texts[i]:.3f}',
+            f'{name} {texts[i]:.3f}' if texts[i] > masks.NEVER else 'not legal',
             small_texts[i],
             i == int(moment.action),
         )
         for i in range(len(texts))
     ]
     return headings, bars
+
+
+def _bars_of_taken(
+    outputs: dict[str, np.ndarray], action: np.ndarray
+) -> tuple[list[str], list[_Bar]]:
+    """The same for several actions at a time, int [D]: a bar for each that is taken."""
+    name = 'pi' if 'probabilities' in outputs else 'Q'
+    scores = outputs['probabilities' if name == 'pi' else 'q_values']  # [D, A]
+    taken = lengths = scores[np.arange(len(action)), action]
+    headings = _value_heading(outputs) + ['bars: pi(a | s)']
+    if name == 'Q':
+        mean = np.mean(scores, axis=1, where=scores > masks.NEVER)  # [D]
+        lengths = (taken - mean) / max(float(np.abs(taken - mean).max()), 1e-6)
+        headings[-1] = 'bars: Q less the mean Q'
+    bars = [
+        _Bar(f'{d}: {a}', float(length), f'{name} {score:.3f}', '', True)
+        for d, (a, length, score) in enumerate(zip(action, lengths, taken, strict=True))
+    ]
+    return headings, bars[:_MAX_BARS]
 
 
 def _value_heading(outputs: dict[str, np.ndarray]) -> list[str]:

@@ -34,6 +34,29 @@ def test_categorical_by_hand():
     np.testing.assert_allclose(shares, [0.2, 0.5, 0.3], atol=4 * np.sqrt(0.25 / 20_000))
 
 
+def test_several_actions_are_independent():
+    """Log-probabilities and entropies are sums; padding after the smaller one is never drawn."""
+    spec = tensor_spec.BoundedTensorSpec([2], tf.int64, [1, 0], [2, 2])
+    distribution = action_distribution.make('auto', spec)
+    first, second = [0.25, 0.75], [0.2, 0.5, 0.3]
+    logits = distribution.actions.by_dimension(tf.math.log([first + second]), -1e9)
+    outputs = {'logits': logits}
+    sample = tf.constant([[1, 2]], tf.int64)
+    np.testing.assert_allclose(
+        distribution.log_prob(outputs, sample), [np.log(0.75 * 0.3)], rtol=1e-6
+    )
+    entropy = -sum(p * np.log(p) for p in first + second)
+    np.testing.assert_allclose(distribution.entropy(outputs), [entropy], rtol=1e-6)
+    np.testing.assert_array_equal(distribution.action(distribution.mode(outputs)), [[2, 1]])
+    many = distribution.sample({'logits': tf.repeat(logits, 20_000, axis=0)}).numpy()
+    assert many.shape == (20_000, 2)
+    for column, expected in zip(many.T, ([0.25, 0.75, 0.0], [0.2, 0.5, 0.3])):
+        shares = np.bincount(column, minlength=3) / 20_000
+        np.testing.assert_allclose(shares, expected, atol=4 * np.sqrt(0.25 / 20_000))
+    shown = distribution.explain(outputs)['probabilities']
+    np.testing.assert_allclose(shown, [[[0.25, 0.75, 0.0], second]], atol=1e-7)
+
+
 def test_gaussian_by_hand():
     distribution = action_distribution.make('auto', UNBOUNDED)
     assert type(distribution) is action_distribution.Gaussian
@@ -81,7 +104,6 @@ def test_the_entropy_of_a_squashed_gaussian_is_right_on_average():
         ('squashed_gaussian', DISCRETE, 'actions are discrete'),
         ('categorical', BOUNDED, 'actions are continuous'),
         ('squashed_gaussian', UNBOUNDED, 'no bounds'),
-        ('auto', tensor_spec.BoundedTensorSpec([2], tf.int64, 0, 2), 'one integer action'),
     ],
 )
 def test_what_does_not_fit_is_refused(kind, spec, message):

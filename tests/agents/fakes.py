@@ -24,16 +24,17 @@ TARGET = ((0.0, 0.0), (10.0, 5.0))
 
 
 class TableQNetwork(network.Network):
-    """Q(s, a) is a table of two states and two actions: every number is in the test."""
+    """Q(s, a) is a table of two states, [2, A] or [2, D, A]: every number is in the test."""
 
     def __init__(self, observation_spec, action_spec, table=((0.0, 0.0), (0.0, 0.0)), name='Table'):
         super().__init__(observation_spec, state_spec=(), name=name)
-        self.num_actions = 2
-        self._initial = table
+        self._initial = np.array(table, np.float32)
 
     def build(self, *args):
         self.table = self.add_weight(
-            'table', shape=(2, 2), initializer=tf.constant_initializer(self._initial)
+            'table',
+            shape=self._initial.shape,
+            initializer=tf.constant_initializer(self._initial.ravel()),
         )
         super().build(*args)
 
@@ -45,6 +46,9 @@ class TableQNetwork(network.Network):
     def call(self, observation, step_type=None, network_state=(), training=False):
         return tf.gather(self.table, observation), network_state
 
+    def outputs(self, observation, step_type=None, network_state=(), training=False):
+        return {'q_values': self(observation)[0]}, network_state
+
 
 def table_q_agent(
     online=ONLINE,
@@ -52,14 +56,20 @@ def table_q_agent(
     learning_rate=0.1,
     agent_class=ddqn.QLearningAgent,
     env_steps=None,
+    action_spec=ACTION,
+    num_masked=None,
     **kwargs,
 ):
-    """A Q-learning agent on a table; `kwargs` are its switches and settings."""
+    """A Q-learning agent on a table; `kwargs` are its switches and settings.
+
+    Its observations have masks of `num_masked` numbers, or none.
+    """
     kwargs = {'double': True, 'target': 'hard', 'loss': 'mse'} | kwargs
+    observation = OBSERVATION if num_masked is None else with_mask(OBSERVATION, num_masked)
     agent = agent_class(
-        TIME_STEP,
-        ACTION,
-        TableQNetwork(OBSERVATION, ACTION, online),
+        ts.time_step_spec(observation),
+        action_spec,
+        TableQNetwork(OBSERVATION, action_spec, online),
         tf.keras.optimizers.legacy.SGD(learning_rate),
         tf.Variable(0, dtype=tf.int64) if env_steps is None else env_steps,
         **kwargs,
@@ -70,10 +80,27 @@ def table_q_agent(
     return agent
 
 
-def transition(action=(1,), reward=(1.0,), discount=(0.9,), observation=None):
-    """From state 0 to state 1, or from `observation` [B, ...] to its negative."""
+def with_mask(observation, mask):
+    """An observation or its spec, and a mask or the number of actions that it is for."""
+    if isinstance(mask, int):
+        mask = tf.TensorSpec([mask], tf.bool)
+    return {'observation': observation, 'action_mask': mask}
+
+
+def transition(
+    action=(1,), reward=(1.0,), discount=(0.9,), observation=None, mask=None, next_mask=None
+):
+    """From state 0 to state 1, or from `observation` [B, ...] to its negative.
+
+    `mask` and `next_mask` [B, A] say what is legal before and after it.
+    """
     size = len(action)
-    if observation is None:
+    if mask is not None:
+        before, after = (
+            with_mask(tf.fill([size], tf.constant(state, tf.int64)), tf.constant(legal, tf.bool))
+            for state, legal in enumerate((mask, next_mask))
+        )
+    elif observation is None:
         before, after = (tf.fill([size], tf.constant(state, tf.int64)) for state in (0, 1))
     else:
         before, after = observation, -observation

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import errors, frame_stack_network, q_network, torsos
+from agents import conv_torso, errors, frame_stack_network, q_network
 from tests.agents.fakes import (
     FIRST,
     FRAME,
@@ -76,7 +76,7 @@ def test_vector_observations_can_be_stacked_too():
 def convolutional(height, width, dtype_policy='float32'):
     frame = tensor_spec.BoundedTensorSpec([height, width], tf.uint8, 0, 255)
     spec = frame_stack_network.stacked_spec(frame, 4)
-    settings = q_network.NetworkSettings(torsos.conv_torso, (8,), dtype_policy)
+    settings = q_network.NetworkSettings(conv_torso.conv_torso, (8,), dtype_policy)
     network = q_network.DuelingQNetwork(spec, THREE_ACTIONS, settings)
     network.create_variables()
     return network
@@ -101,3 +101,23 @@ def test_a_copy_for_use_sees_the_very_same_in_bfloat16():
         a.assign(tf.cast(b, a.dtype))
     frames = np.random.default_rng(0).integers(0, 256, [16, 4, 84, 84], np.uint8)
     np.testing.assert_array_equal(copy(frames)[0], network(frames)[0])
+
+
+def test_each_part_of_a_dict_is_stacked():
+    frame = {
+        'a': tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0),
+        'b': tensor_spec.BoundedTensorSpec([], tf.int64, 0, 9),
+    }
+    spec = frame_stack_network.stacked_spec(frame, 3)
+    assert spec['a'].shape == (3, 2) and spec['b'].shape == (3,)
+    inner = q_network.PlainQNetwork(spec, THREE_ACTIONS)
+    inner.create_variables()
+    network = frame_stack_network.FrameStackNetwork(frame, inner)
+    assert network.state_spec['b'].shape == (2,) and network.state_spec['b'].dtype == tf.int64
+    now = {'a': tf.ones([2, 2]), 'b': tf.constant([7, 8], tf.int64)}
+    before = {'a': tf.zeros([2, 2, 2]), 'b': tf.constant([[1, 2], [3, 4]], tf.int64)}
+    stack = network.stack(now, tf.constant([MID, FIRST]), before)
+    np.testing.assert_array_equal(stack['b'], [[1, 2, 7], [8, 8, 8]])
+    np.testing.assert_array_equal(stack['a'][:, :, 0], [[0, 0, 1], [1, 1, 1]])
+    _, state = network(now, tf.constant([MID, FIRST]), before)
+    np.testing.assert_array_equal(state['b'], [[2, 7], [8, 8]])

@@ -9,11 +9,12 @@ import tensorflow as tf
 from tf_agents.specs import array_spec, tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from agents import categorical_q, ddqn, errors, munchausen, q_variants
+from agents import branching, categorical_q, ddqn, errors, munchausen, q_variants
 from agents.q_variants import Variant
 
 TIME_STEP = ts.time_step_spec(array_spec.BoundedArraySpec([4], np.float32, -1.0, 1.0))
 ACTION = array_spec.BoundedArraySpec([], np.int64, 0, 1)
+SEVERAL = array_spec.BoundedArraySpec([2], np.int64, 0, [1, 3])
 
 
 def variant(**switches):
@@ -39,7 +40,28 @@ def make_agent(chosen, **kwargs):
     ],
 )
 def test_names(switches, prioritised, name):
-    assert variant(**switches).name(prioritised) == name
+    assert variant(**switches).name(prioritised, ACTION) == name
+
+
+def test_several_actions_at_a_time_have_their_own_agent():
+    chosen = variant(dueling=True, double=True)
+    assert chosen.name(False, SEVERAL) == 'branching_dueling_ddqn'
+    agent, kept = chosen.make_agent(TIME_STEP, SEVERAL, tf.Variable(0, dtype=tf.int64))
+    assert type(agent) is branching.BranchingQLearningAgent
+    assert kept.action(ts.restart(tf.zeros([5, 4]), 5)).action.shape == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ('switches', 'words'),
+    [
+        (dict(distribution='categorical'), "distribution = 'categorical' does not go with several"),
+        (dict(backup='munchausen'), 'munchausen does not go with several actions at a time, and'),
+    ],
+)
+def test_what_does_not_go_with_several_actions_is_named_in_one_line(switches, words):
+    with pytest.raises(errors.ConfigError) as caught:
+        variant(**switches).make_agent(TIME_STEP, SEVERAL, tf.Variable(0, dtype=tf.int64))
+    assert str(caught.value).startswith(words) and '\n' not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from agents import frame_stack_network, policies, q_network, raw_screen_policy, torsos
+from agents import conv_torso, frame_stack_network, policies, q_network, raw_screen_policy
 from envs import atari
 from envs.task import Task
 
@@ -14,7 +14,7 @@ ACTION = tensor_spec.BoundedTensorSpec([], tf.int64, 0, 5)
 def make(height=84, width=84, max_pool=True):
     frame = tensor_spec.BoundedTensorSpec([height, width], tf.uint8, 0, 255, 'observation')
     stack = frame_stack_network.stacked_spec(frame, 4)
-    settings = q_network.NetworkSettings(torsos.conv_torso, hidden_units=(8,))
+    settings = q_network.NetworkSettings(conv_torso.conv_torso, hidden_units=(8,))
     network = q_network.DuelingQNetwork(stack, ACTION, settings)
     network.create_variables()
     stacking = frame_stack_network.FrameStackNetwork(frame, network)

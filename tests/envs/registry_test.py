@@ -23,6 +23,49 @@ def test_ids_and_their_time_limits(env_name, time_limit):
     assert registry.look_up(env_name).max_episode_steps == time_limit
 
 
+HERE = 'tests.envs.small_envs'
+
+
+def test_an_environment_is_found_by_its_module():
+    spec = registry.look_up(f'{HERE}:SmallCounter-v0')
+    assert (spec.id, spec.max_episode_steps, spec.kwargs) == ('SmallCounter-v0', 7, {'length': 5})
+    spec = registry.look_up(f'{HERE}:Counter')
+    assert (spec.id, spec.max_episode_steps) == (f'{HERE}:Counter', None)
+    assert gym.make(spec).unwrapped.length == 20
+    assert registry.look_up('gymnasium:CartPole-v1').id == 'CartPole-v1'
+
+
+@pytest.mark.parametrize(
+    ('env_name', 'words'),
+    [
+        (f'{HERE}:Conter', f"environment '{HERE}:Conter': the module '{HERE}' has no 'Conter'"),
+        (f'{HERE}:Conter', 'did you mean Counter'),
+        (f'{HERE}:SmallCounter-v1', 'did you mean SmallCounter-v0'),
+        (f'{HERE}:A_NUMBER', 'is of type int'),
+        ('no_such_module:Env', "environment 'no_such_module:Env' needs the module"),
+        (':Env', "the module's name is missing before the colon"),
+        ('Corridor', "(one of your own is 'module:Id' or 'module:Class')"),
+        ('cartpole-V1', 'did you mean CartPole-v1'),
+    ],
+)
+def test_an_environment_that_is_not_there_is_one_line(env_name, words):
+    with pytest.raises(errors.EnvError) as refused:
+        registry.look_up(env_name)
+    assert words in str(refused.value) and '\n' not in str(refused.value)
+
+
+def test_the_module_that_another_process_has_to_import():
+    for env_name, module in {
+        'CartPole-v1': None,
+        'LinearQuadratic-v0': None,
+        'ALE/Pong-v5': None,
+        f'{HERE}:Counter': HERE,
+        f'{HERE}:SmallCounter-v0': HERE,
+        'SmallCounter-v0': HERE,
+    }.items():
+        assert registry.module_to_import(env_name, registry.look_up(env_name)) == module
+
+
 def test_what_is_looked_up_is_a_copy():
     registry.look_up('CartPole-v1').max_episode_steps = 7
     assert gym.spec('CartPole-v1').max_episode_steps == 500

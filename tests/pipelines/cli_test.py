@@ -1,13 +1,14 @@
 """Every driver's manners: help at once, bad input in one line, exit code 2."""
 
 import errno
+import shlex
 import subprocess
 import sys
 import time
 
 import pytest
 
-from pipelines import evaluate, train_ddqn
+from pipelines import evaluate, train_ddqn, train_reinforce
 
 
 @pytest.mark.parametrize('driver', ['train_ddqn', 'evaluate', 'compare'])
@@ -54,11 +55,29 @@ BAD_TRAINING = {
     'make_q_network.stream_units=(0,)': 'make_q_network.stream_units = (0,)',
     "make_q_network.compute_dtype='float17'": "compute_dtype = 'float17'",
     'Replay.stall_timeout_seconds=-1': 'stall_timeout_seconds = -1',
-    'Replay.capacity_transitions=500': 'more than Replay.capacity_transitions = 500',
+    'Replay.capacity_transitions=500': '= 500 gives room for, 496 in whole items of 16',
+    'Replay.capacity_transitions=1000': '= 1000 gives room for, 992 in whole items of 16',
     'train_ddqn.gamma=%GAMMA': 'GAMMA',
     'import nosuchmodule': 'nosuchmodule',
     "train_ddqn.env_name='CartPol-v1'": 'did you mean CartPole-v1',
-    "train_ddqn.env_name='Pendulum-v1'": 'discrete actions',
+    "train_ddqn.env_name='Pendulum-v1'": 'use python -m pipelines.train_reinforce',
+    "train_ddqn.env_name='ALE/Pong-v5'": '--gin_file=configs/ddqn_space_invaders.gin',
+    'train_ddqn.env_name=CartPole-v1': '''--gin_bindings="train_ddqn.env_name = 'CartPole-v1'"''',
+    'train_ddqn.double=true': '--gin_bindings="train_ddqn.double = True"',
+    'make_q_network.torso=conv_torso': '--gin_bindings="make_q_network.torso = @conv_torso"',
+    'mlp_torso.units=[64,64': 'brackets come in pairs',
+    'train_ddqn.gamma 0.9': 'it has no "=": write --gin_bindings="train_ddqn.gamma = 0.9"',
+    'gamma=0.9': '--gin_bindings="train_ddqn.gamma = 0.9"',
+    'train_ddqn.learning_rate=0.01': '--gin_bindings="adam.learning_rate = 0.01"',
+    'adam.lr=0.01': '--gin_bindings="adam.learning_rate = 0.01"',
+    'train_ddqn.total_timesteps=1e6': '--gin_bindings="train_ddqn.num_env_steps = 1_000_000"',
+    'train_ddqn.epsilon=0.1': '--gin_bindings="QLearningAgent.epsilon = 0.1"',
+    'QLearningAgent.gamma=0.9': '--gin_bindings="train_ddqn.gamma = 0.9"',
+    'train_ddqn.seed=3': 'write --seed=3',
+    'train_ddqn.num_env_steps=1e6': 'must be a whole number, at least 1; write 1_000_000',
+    "train_ddqn.double='False'": 'must be True or False; write False',
+    'from math import sqrt': "'math' is not a package",
+    'train_ddqn.num_env_steps=1100': 'training begins after up to 1152 env steps',
     "train_ddqn.target='sotf'": "target = 'sotf'",
     'train_ddqn.batch_size=-64': 'train_ddqn.batch_size = -64',
     'train_ddqn.num_envs=0': 'num_envs = 0',
@@ -77,6 +96,36 @@ BAD_TRAINING = {
 def test_a_bad_binding_is_one_clear_line(tmp_path, capsys, binding, message):
     error = fails(capsys, train_ddqn, f'--root_dir={tmp_path / "run"}', f'--gin_bindings={binding}')
     assert message in error
+
+
+@pytest.mark.parametrize(
+    ('program', 'flag', 'cure'),
+    [
+        (train_ddqn, '--env=CartPole-v1', '"train_ddqn.env_name = \'CartPole-v1\'"'),
+        (train_ddqn, '--total-timesteps=1e6', '"train_ddqn.num_env_steps = 1_000_000"'),
+        (train_ddqn, '--learning_rate=0.01', '"adam.learning_rate = 0.01"'),
+        (train_ddqn, '--train_ddqn.gamma=0.9', '"train_ddqn.gamma = 0.9"'),
+        (train_ddqn, 'train_ddqn.gamma=0.9', '"train_ddqn.gamma = 0.9"'),
+        (train_ddqn, '--logdir=runs/a', 'write --root_dir=runs/a'),
+        (train_ddqn, '--config=a.gin', 'write --gin_file=a.gin'),
+        (train_reinforce, '--env=CartPole-v1', '"train_reinforce.env_name = \'CartPole-v1\'"'),
+        (train_reinforce, '--ent_coef=0.01', '"PolicyGradientAgent.entropy_coefficient = 0.01"'),
+        (evaluate, '--model_path=runs/a', 'write --policy_dir=runs/a'),
+    ],
+)
+def test_the_words_of_other_libraries_are_answered_with_what_to_type(capsys, program, flag, cure):
+    assert cure in fails(capsys, program, flag)
+
+
+def test_a_value_may_follow_its_flag(capsys):
+    assert '"adam.learning_rate = 0.01"' in fails(capsys, train_ddqn, '--lr', '0.01')
+    assert 'write adam.learning_rate' in fails(capsys, train_ddqn, '--lr')
+
+
+def test_whoever_reads_the_output_may_have_enough_of_it():
+    command = f'{shlex.quote(sys.executable)} -m pipelines.tutorials | head -1'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == '' and done.stdout.count('\n') == 1
 
 
 def test_bad_flags_are_one_clear_line(tmp_path, capsys):
@@ -134,3 +183,58 @@ def test_a_file_may_replace_a_schedule_of_the_file_that_it_includes(tmp_path, ca
     mine.write_text(mine.read_text() + 'beta/LinearSchedule.initial = 0.4\n')
     assert train_ddqn.main(flags) == 2
     assert "'beta/LinearSchedule.initial = 0.4' is used by nothing" in capsys.readouterr().err
+
+
+def checks(capsys, gin_file, *bindings):
+    """What --check_only says of a gin file, as (exit code, standard error)."""
+    flags = [f'--gin_bindings={binding}' for binding in bindings]
+    root = gin_file.parent / 'run'
+    code = train_ddqn.main(
+        ['driver', f'--root_dir={root}', f'--gin_file={gin_file}', '--check_only', *flags]
+    )
+    assert not root.exists()
+    return code, capsys.readouterr().err
+
+
+def test_a_file_is_included_from_beside_the_one_that_includes_it(tmp_path, capsys):
+    below = tmp_path / 'below'
+    below.mkdir()
+    top = tmp_path / 'top.gin'
+    top.write_text("include 'below/middle.gin'\ntrain_ddqn.gamma = 0.5\n")
+    (below / 'middle.gin').write_text("from os import path\ninclude 'base.gin'\nUNITS = (8,)\n")
+    (below / 'base.gin').write_text(
+        "include 'configs/ddqn_cartpole.gin'\nG = 0.9\n"
+        'mlp_torso.units = %UNITS\ntrain_ddqn.gamma = %G\n'
+    )
+    assert checks(capsys, top) == (0, '')
+    (below / 'base.gin').write_text("include '../top.gin'\n")
+    assert 'leads back to itself' in checks(capsys, top)[1]
+    (below / 'base.gin').unlink()
+    assert "includes 'base.gin', which is neither beside it" in checks(capsys, top)[1]
+
+
+@pytest.mark.parametrize(
+    ('binding', 'idle'),
+    [
+        ('make_q_network.torso = @my_torso', 'mlp_torso.units = (8,)'),
+        ('train_ddqn.noisy = False', 'train_ddqn.noisy = True\nNoisyDense.sigma0 = 0.3'),
+        ('train_ddqn.gamma = 0.5', 'G = 0.9\ntrain_ddqn.gamma = %G'),
+        ('QLearningAgent.epsilon = 0.1', ''),  # of the shipped file
+    ],
+)
+def test_what_a_later_choice_makes_idle_is_forgiven(tmp_path, capsys, monkeypatch, binding, idle):
+    """Whether it is made on the command line, or in a file that includes the other."""
+    (tmp_path / 'my_torso_module.py').write_text(
+        'import gin, tensorflow as tf\n\n@gin.configurable\n'
+        'def my_torso(observation_spec, dtype_policy):\n    return tf.keras.layers.Flatten()\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    base, mine = tmp_path / 'base.gin', tmp_path / 'mine.gin'
+    base.write_text(f"import my_torso_module\ninclude 'configs/ddqn_cartpole.gin'\n{idle}\n")
+    mine.write_text(f"include 'base.gin'\n{binding}\n")
+    assert checks(capsys, base) == (0, '')
+    assert checks(capsys, base, binding) == (0, '')
+    assert checks(capsys, mine) == (0, '')
+    # A number is not a choice, and makes nothing idle.
+    base.write_text(base.read_text() + 'BlindScale = 0.1\n')
+    assert "'BlindScale = 0.1' is used by nothing" in checks(capsys, base, 'train_ddqn.n_step=2')[1]

@@ -45,6 +45,19 @@ def test_an_evaluation_repeats_and_writes_every_return(policy_dir, tmp_path, cap
     assert reports[0]['returns'] != reports[2]['returns']
 
 
+def test_a_run_is_named_by_its_directory_and_nothing_is_written_unasked(policy_dir, capsys):
+    before = sorted(policy_dir.parent.rglob('*'))
+    assert run(policy_dir.parent, '--episodes=1') == 0
+    assert 'CartPole-v1, 1 episodes: mean' in capsys.readouterr().out
+    assert sorted(policy_dir.parent.rglob('*')) == before
+
+
+def test_a_run_that_has_exported_nothing_is_told_from_a_wrong_path(tmp_path, capsys):
+    (tmp_path / 'checkpoints').mkdir()
+    assert run(tmp_path) == 2
+    assert 'a run that has exported no policy yet' in capsys.readouterr().err
+
+
 def test_epsilon_changes_play(policy_dir, tmp_path):
     for name, epsilon in (('greedy', 0.0), ('random', 1.0)):
         path = tmp_path / f'{name}.json'

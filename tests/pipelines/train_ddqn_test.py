@@ -234,9 +234,8 @@ def test_any_discrete_environment_trains_exports_and_evaluates(worlds, env_name,
 
 
 def test_a_run_that_never_trains_is_an_error(tmp_path, capsys):
-    few = dict(num_env_steps=300, min_replay_transitions=290)
-    assert train_ddqn.main(arguments(tmp_path, **few)) == 2
-    assert 'training never started within 29' in capsys.readouterr().err
+    assert train_ddqn.main(arguments(tmp_path, num_episodes=2)) == 2
+    assert 'training never started within' in capsys.readouterr().err
 
 
 def start(root_dir, **bindings):

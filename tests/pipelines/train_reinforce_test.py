@@ -235,7 +235,7 @@ def test_an_atari_game_trains_and_says_that_it_exports_no_raw_policy(trained):
 
 
 class _Nan(gym.Env):
-    """The reward of the 65th step of all is no number."""
+    """The reward of the 66th step of all is not a number; the first was a trial before the run."""
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (1,))
     action_space = gym.spaces.Discrete(2)
@@ -247,7 +247,7 @@ class _Nan(gym.Env):
 
     def step(self, action):
         self.steps, self.left = self.steps + 1, self.left - 1
-        reward = np.nan if self.steps == 65 else 1.0
+        reward = np.nan if self.steps == 66 else 1.0
         return np.zeros(1, np.float32), reward, self.left == 0, False, {}
 
 
@@ -260,7 +260,7 @@ def test_nan_rewards_stop_with_the_checkpoint_kept(tmp_path, capsys):
     assert train_reinforce.main(flags) == 2
     error = capsys.readouterr().err
     assert error.startswith('error: ') and error.count('\n') == 1
-    assert 'reward nan in episode 7 at its step 5' in error
+    assert "'Nan-v0', episode 7, step 5: the reward is nan; fix it and run the same" in error
     assert newest_state(tmp_path)['env_steps'] == 60
 
 

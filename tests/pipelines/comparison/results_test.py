@@ -92,6 +92,16 @@ def test_an_agent_has_one_name_in_every_environment(tmp_path):
     assert ('CartPole-v1', 'dqn (train_ddqn.n_step = 3)') in names and len(names) == 3
 
 
+def test_an_environment_with_other_arguments_is_another_environment(tmp_path):
+    for length in (6, 12):
+        path = finished_run(tmp_path / str(length)) / 'policy' / 'policy_card.json'
+        card = json.loads(path.read_text()) | {'env_kwargs': {'length': length, 'kind': 'a'}}
+        card['config']['task.env_kwargs'] = str(card['env_kwargs'])
+        path.write_text(json.dumps(card))
+    found = {(r.environment, r.agent) for r in results.read_all([str(tmp_path)])}
+    assert found == {(f"CartPole-v1(length={n}, kind='a')", 'dqn') for n in (6, 12)}
+
+
 def test_a_seed_twice_and_seeds_of_two_experiments_are_refused(tmp_path):
     first = results.read(finished_run(tmp_path / 'a'))
     twin = results.read(finished_run(tmp_path / 'b'))

@@ -6,8 +6,8 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from agents import actor_critic_network, policies
+from envs.errors import EnvError
 from envs.task import Task
-from pipelines.errors import UserError
 from pipelines.experience.episode_queue import EpisodeQueue
 from pipelines.loops import rollout
 from pipelines.loops.episodes import EpisodeCollector
@@ -28,7 +28,8 @@ class _Fails(gym.Env):
         _Fails.made += 1
 
     def reset(self, *, seed=None, options=None):
-        self.episodes, self.steps = self.episodes + 1, 0
+        self.episodes = self.episodes + 1 if seed is None else 1
+        self.steps = 0
         return np.zeros(1, np.float32), {}
 
     def step(self, action):
@@ -48,7 +49,7 @@ gym.register('Fails-v0', _Fails)
 
 
 def make(env_name, num_envs):
-    env = Task(env_name).evaluation_envs(num_envs)
+    env = Task(env_name, vectorization='sync').evaluation_envs(num_envs)
     time_step_spec = tensor_spec.from_spec(env.time_step_spec())
     action_spec = tensor_spec.from_spec(env.action_spec())
     network, distribution = actor_critic_network.make_actor_critic_network(
@@ -97,6 +98,6 @@ def test_a_reward_that_is_not_a_number_is_reported_with_its_episode_and_step():
     collector = EpisodeCollector(env, policy, queue, statistics, env_steps)
     with queue:
         collector.run(0)
-        with pytest.raises(UserError, match='reward nan in episode 3 at its step 3'):
+        with pytest.raises(EnvError, match='copy 2 of 2, episode 2, step 3: the reward is nan'):
             collector.run()
     assert int(env_steps) == 4 + 7

@@ -1,6 +1,12 @@
 import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from agents import action_specs, masks
+from benchmarks import guarded
+from benchmarks.guarded import Guarded
 from envs.task import Task
 from pipelines.loops.evaluation import Evaluator
 from tests.pipelines.loops.fakes import Always, Chase
@@ -69,3 +75,22 @@ def test_random_actions_replace_a_share_of_the_actions_in_an_evaluation():
     first, again = mixed(64, 0), mixed(64, 0)
     assert greedy.max() <= 11 and first.mean() > greedy.mean() + 3
     np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize('env_name', ['Guarded-v0', 'GuardedSeveral-v0'])
+def test_random_actions_of_an_evaluation_are_legal_and_the_environments_own(env_name):
+    """The first legal action of each dimension, or with probability 0.8 a random one."""
+    env = Task(env_name).evaluation_envs(8)
+    actions = action_specs.DiscreteActions(env.action_spec())
+
+    class FirstLegal(Always):
+        def action(self, time_step, policy_state=()):
+            _, mask = masks.split(time_step.observation, actions)
+            first = tf.argmax(tf.cast(mask, tf.int32), axis=-1, output_type=actions.index_dtype)
+            return policy_step.PolicyStep(actions.action(first), policy_state)
+
+    Guarded.num_actions = Guarded.num_illegal = 0
+    first = Evaluator(env, FirstLegal(0))(16, 0)
+    mixed = Evaluator(env, FirstLegal(0), epsilon=0.8)(16, 0)
+    assert Guarded.num_actions == 2 * 16 * guarded.LENGTH and Guarded.num_illegal == 0
+    assert mixed.mean() > first.mean() + 1.0  # later actions pay more

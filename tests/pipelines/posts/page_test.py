@@ -150,7 +150,7 @@ def test_double_q_says_who_falls_and_who_is_ahead(tmp_path):
     page_html, data = written('double_q', tmp_path, lengths=lengths_that_fall, num_episodes=1_000)
     text = text_of(page_html)
     changes = {(c['environment'], c['agent']): c for c in data['found']['changes']}
-    assert len(changes) == 8
+    assert len(changes) == 10
     fallen = changes.pop(('sigma_1', 'dqn_no_target'))
     assert fallen['difference'][2] < -100 and fallen['collapsed'] == 10
     for change in changes.values():

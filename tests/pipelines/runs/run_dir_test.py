@@ -1,5 +1,6 @@
 import pytest
 
+from envs.errors import EnvError
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.runs import run_dir
@@ -98,3 +99,34 @@ def test_files_of_others_are_left_alone(tmp_path):
         pass
     left = {p.name for p in tmp_path.iterdir()}
     assert left >= {'thesis.tmp', 'notes.old', 'data.old'}
+
+
+def test_a_fault_of_the_environment_leaves_its_traceback_until_the_next_start(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / 'environment_error.txt'
+    with pytest.raises(EnvError) as told, run_dir.RunDir(tmp_path) as run:
+        claim(run, monkeypatch)
+        raise EnvError('it raised ValueError', 'the traceback')
+    assert path.read_text() == 'the traceback'
+    assert str(told.value) == (
+        f'it raised ValueError; its traceback is in {path}; fix it and run the same command to '
+        'resume'
+    )
+    assert told.value.traceback is None  # it is written
+    with run_dir.RunDir(tmp_path) as run:
+        claim(run, monkeypatch)
+        assert not path.exists()
+
+
+def test_a_fault_without_a_traceback_and_any_other_error_leave_no_file(tmp_path):
+    with (
+        pytest.raises(EnvError, match='^the reward is nan; fix it and run'),
+        run_dir.RunDir(tmp_path),
+    ):
+        raise EnvError('the reward is nan')
+    with pytest.raises(UserError, match='^another$'), run_dir.RunDir(tmp_path):
+        raise UserError('another')
+    assert not (tmp_path / 'environment_error.txt').exists()
+    with run_dir.RunDir(tmp_path):  # the lock was released
+        pass

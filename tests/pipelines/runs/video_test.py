@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from envs.errors import EnvError
+from envs.task import Task
+from pipelines.errors import UserError
 from pipelines.runs import video
+from tests.envs.fakes import Scripted, registered
 
 SCREEN = np.zeros((210, 160, 3), np.uint8)
 WIDTH = 320  # of the screen in the picture: it is drawn at twice its size
@@ -109,6 +113,46 @@ def test_the_names_of_actions_are_drawn():
     assert reads(image, 'FIRE', (LEFT, 148)) and reads(image, 'LEFT', (LEFT, 196))
 
 
+def test_an_illegal_action_has_no_bar_and_does_not_count():
+    """Q = 3 and 1 are legal: V is 2, and the advantages are 1 and -1."""
+    lowest = np.finfo(np.float32).min
+    image = picture({'q_values': [3.0, lowest, 1.0]}, 0)
+    assert reads(image, 'V(s) = 2.00', (LEFT, 40), size=18)
+    assert bar(image, 100) == (CHOSEN, 0, 51) and bar(image, 196) == (OTHER, -50, 1)
+    assert bar(image, 148) == (OTHER, 0, 1)
+    assert reads(image, 'not legal', (LEFT + 124, 148)) and reads(image, '', (LEFT + 124, 165))
+
+
+@pytest.mark.parametrize(
+    ('outputs', 'last', 'texts', 'ends'),
+    [
+        (
+            # less the means of what is legal, 2 and 4: advantages 1 and -0.5
+            {'q_values': [[1.0, 3.0, np.finfo(np.float32).min], [3.5, 4.0, 4.5]], 'value': [3.0]},
+            'bars: Q less the mean Q', ['Q 3.000', 'Q 3.500'], [51, -25],
+        ),
+        (
+            {'probabilities': [[0.2, 0.8, 0.0], [0.4, 0.3, 0.3]], 'value': [3.0]},
+            'bars: pi(a | s)', ['pi 0.800', 'pi 0.400'], [41, 21],
+        ),
+    ],
+)  # fmt: skip
+def test_of_several_actions_the_ones_taken_are_drawn(outputs, last, texts, ends):
+    image = picture(outputs, [1, 0])
+    assert reads(image, 'V(s) = 3.00', (LEFT, 40), size=18)
+    assert reads(image, last, (LEFT, 68), FAINT)
+    for i, (label, text, end) in enumerate(zip(['0: 1', '1: 0'], texts, ends)):
+        top = 100 + 48 * i
+        assert reads(image, label, (LEFT, top), CHOSEN) and reads(image, text, (LEFT + 124, top))
+        colour, first, last_column = bar(image, top)
+        assert colour == CHOSEN and (first if end < 0 else last_column) == end
+
+
+def test_at_most_twenty_four_bars_are_drawn():
+    image = picture({'q_values': np.zeros((100, 2))}, np.zeros(100, int))
+    assert image.shape[0] == 72 + 24 * 36
+
+
 def test_eighteen_actions_fit():
     """36 pixels each below the headings; the chosen last one is the longest."""
     image = picture({'q_values': np.linspace(-1, 1, 18)}, 17)
@@ -116,3 +160,48 @@ def test_eighteen_actions_fit():
     assert reads(image, 'action 17', (LEFT, 100 + 17 * 36), CHOSEN)
     assert bar(image, 100 + 17 * 36) == (CHOSEN, 0, 51)
     assert bar(image, 100) == (OTHER, -50, 1)
+
+
+class _Draws(Scripted):
+    """Draws what `picture` returns."""
+
+    def __init__(self, picture, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.render = picture
+
+
+def boom():
+    raise ValueError('boom')
+
+
+PICTURE = np.zeros((16, 16, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ('picture', 'words'),
+    [
+        (lambda: 'five', 'gives a str, and must give uint8 [height, width, 3]'),
+        (lambda: PICTURE.tolist(), 'gives a list, and'),
+        (lambda: [PICTURE], 'gives a list, and'),
+        (lambda: PICTURE.astype(np.float64), 'gives float64 [16, 16, 3], and'),
+        (lambda: PICTURE.astype(np.int64), 'gives int64 [16, 16, 3], and'),
+        (lambda: PICTURE[..., 0], 'gives uint8 [16, 16], and'),
+        (lambda: np.zeros((16, 16, 4), np.uint8), 'gives uint8 [16, 16, 4], and'),
+        (lambda: np.zeros((3, 16, 16), np.uint8), 'gives uint8 [3, 16, 16], and'),
+        (lambda: PICTURE[:0], 'gives uint8 [0, 16, 3], and'),
+        (lambda: None, "'Scripted-v0' draws no rgb_array"),
+        (boom, 'in `render`: it raised ValueError: boom'),
+    ],
+)
+def test_what_is_not_a_picture_is_refused(picture, words):
+    with registered(_Draws, picture=picture) as name:
+        with pytest.raises((UserError, EnvError)) as refused:
+            video.check_draws(Task(name))
+        assert words in str(refused.value) and 'Scripted-v0' in str(refused.value)
+        assert not video.draws(Task(name))
+
+
+def test_a_picture_is_accepted():
+    with registered(_Draws, picture=lambda: PICTURE) as name:
+        video.check_draws(Task(name))
+        assert video.draws(Task(name))
