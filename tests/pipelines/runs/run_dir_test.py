@@ -62,9 +62,9 @@ def test_only_length_intervals_and_evaluations_may_change(tmp_path, monkeypatch)
 
 
 def test_a_setting_that_is_newer_than_the_run_may_be_left_out(tmp_path, monkeypatch):
-    with run_dir.RunDir(tmp_path) as run:
-        assert claim(run, monkeypatch)
-        for nothing in ('None', '()', '[]', '{}'):
+    for nothing in ('None', '()', '[]', '{}'):
+        with run_dir.RunDir(tmp_path / nothing) as run:
+            assert claim(run, monkeypatch)
             assert claim(run, monkeypatch, train_ddqn__warm_start=nothing)
     with run_dir.RunDir(tmp_path / 'other') as run:
         assert claim(run, monkeypatch)
