@@ -12,6 +12,8 @@ Run the same command again to resume a run that was stopped. The most useful bin
     mlp_torso.units = (64, 64)                  PolicyGradientAgent.value_coefficient = 0.5
     adam.learning_rate = 1e-3                   make_actor_critic_network.policy = 'auto'
                                                     |'categorical'|'gaussian'|'squashed_gaussian'
+    train_reinforce.warm_start = 'runs/a'       the weights of an old policy
+    train_reinforce.callbacks = ['module:Class']    told about the run; they may stop it
 
     train_reinforce.env_name = 'my_env:MyEnv'   a class in a module of your own, with
     task.env_kwargs = {'size': 5}               its constructor's arguments, and

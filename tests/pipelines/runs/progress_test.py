@@ -46,6 +46,15 @@ def test_a_row_has_means_maxima_gauges_and_empty_cells_for_what_is_not_known(tmp
     assert writer.maxima == {'max_lag': 3.0}  # of the whole run
 
 
+def test_a_row_before_the_first_step_says_no_pace(tmp_path, capsys):
+    writer = make(tmp_path)
+    writer.add(row(0, eval_return_mean=7.0))
+    writer.add(row(10))
+    writer.close()
+    before, after = capsys.readouterr().out.splitlines()
+    assert 'eval 7' in before and 's left' not in before and 's left' in after
+
+
 def test_after_a_resume_rows_and_maxima_are_those_of_the_checkpoint(tmp_path):
     first = make(tmp_path)
     first.gather({'loss': 1.0, 'max_lag': 4.0})

@@ -61,6 +61,17 @@ def test_only_length_intervals_and_evaluations_may_change(tmp_path, monkeypatch)
             claim(run, monkeypatch, adam__epsilon='1')
 
 
+def test_a_setting_that_is_newer_than_the_run_may_be_left_out(tmp_path, monkeypatch):
+    for nothing in ('None', '()', '[]', '{}'):
+        with run_dir.RunDir(tmp_path / nothing) as run:
+            assert claim(run, monkeypatch)
+            assert claim(run, monkeypatch, train_ddqn__warm_start=nothing)
+    with run_dir.RunDir(tmp_path / 'other') as run:
+        assert claim(run, monkeypatch)
+        with pytest.raises(UserError, match="warm_start was not set and is now 'runs/a'"):
+            claim(run, monkeypatch, train_ddqn__warm_start="'runs/a'")
+
+
 def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path, monkeypatch):
     """Its identity.json has no format; nothing in the directory changes."""
     identity = tmp_path / 'checkpoints' / 'identity.json'

@@ -53,6 +53,17 @@ def test_an_unreadable_file_is_one_line_with_file_and_field(tmp_path, text, mess
     assert str(path) in str(error.value) and '\n' not in str(error.value)
 
 
+def test_a_run_that_a_callback_stopped_is_over_while_nothing_else_ends_it(tmp_path):
+    stop = {'by': 'm:A', 'why': 'enough', 'within': 'A'}
+    stopped = dataclasses.replace(SUMMARY, stopped=stop)
+    assert stopped.covers(400, None, 'A') and stopped.covers(10**6, 3, 'A')
+    assert not stopped.covers(400, None, 'B') and not stopped.covers(1, None, '')
+    stopped.write(tmp_path / 'summary.json')
+    assert Summary.read(tmp_path / 'summary.json') == stopped
+    SUMMARY.write(tmp_path / 'summary.json')
+    assert 'stopped' not in json.loads((tmp_path / 'summary.json').read_text())
+
+
 def test_a_run_that_was_ended_by_its_episodes_may_go_on():
     """Both limits may be raised, lowered or left out when the run is started again."""
     in_steps = dataclasses.replace(SUMMARY, unit='env_steps', length=10_000, episodes=300)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from agents import frame_stack_network, noisy_dense, policies, q_network, torsos
+from agents import frame_stack_network, noisy_dense, policies, q_network, raw_screen_policy, torsos
 from agents.q_network import NetworkSettings
 from pipelines.runs import weights
 from tests.pipelines.runs.fakes import exported_weights
@@ -80,6 +80,14 @@ def test_a_stack_of_frames_changes_no_name():
     outer = frame_stack_network.FrameStackNetwork(OBSERVATION, inner.q_network)
     acting = policies.GreedyQPolicy(ts.time_step_spec(OBSERVATION), ACTION, outer)
     assert sorted(weights.names(acting)) == DUELING
+
+
+def test_a_policy_on_raw_screens_has_the_names_of_the_one_on_frames():
+    frames = tensor_spec.BoundedTensorSpec([4, 20, 20], tf.uint8, 0, 255)
+    inner = policy(observation_spec=frames)
+    to_frame = raw_screen_policy.ScreensToFrame((40, 40), (20, 20), max_pool=True)
+    raw = raw_screen_policy.RawScreenPolicy(inner, to_frame)
+    assert weights.names(raw) == weights.names(inner) and set(weights.names(raw)) == set(DUELING)
 
 
 class TwoParts(tf.keras.layers.Layer):
