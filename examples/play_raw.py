@@ -26,11 +26,7 @@ if (policy_dir / 'policy_raw').is_dir():
 card_file = policy_dir / 'policy_card.json'
 card = json.loads(card_file.read_text()) if card_file.is_file() else {}
 if card.get('observation_spec', {}).get('shape') != [2, 210, 160, 3]:
-    print(
-        f"error: '{policy_dir}' holds no policy that takes raw screens: a finished run of an Atari "
-        'game has one in policy_raw/',
-        file=sys.stderr,
-    )
+    print(f"error: '{policy_dir}' holds no policy that takes raw screens", file=sys.stderr)
     sys.exit(2)
 options = card['env_options']
 act = tf.saved_model.load(str(policy_dir)).signatures['act']
