@@ -26,7 +26,7 @@ $(INSTALLED): setup.cfg constraints.txt
 	@[ "$$(uname -sm)" = "Linux x86_64" ] || { echo "error: dm-reverb exists for Linux x86-64 only; this is $$(uname -sm)" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { echo "error: Python 3.11 is needed, and '$(PYTHON)' is not it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,atari,compare]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,atari,compare,box2d]'
 	@touch $@
 
 .venv-bench/.installed: benchmarks/requirements.txt

@@ -30,6 +30,12 @@ SMALL, SMALL_UNITS = ((16, 3, 1),), (128,)
 _SMALLEST, _SMALLEST_GREY = 3, 8  # pixels per side
 
 
+def convolves(network: tf.Module) -> bool:
+    """Whether any of a network's layers is a convolution."""
+    kinds = (tf.keras.layers.Conv1D, tf.keras.layers.Conv2D, tf.keras.layers.Conv3D)
+    return any(isinstance(module, kinds) for module in network.submodules)
+
+
 def is_picture(spec: Any) -> bool:
     """Whether `spec` is of a picture, not of numbers in some other array."""
     if not isinstance(spec, tf.TensorSpec) or spec.name == encodings.CATEGORIES:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from agents import actor_critic_network, masks, optimizers, policies, reinforce
+from agents import actor_critic_network, conv_torso, masks, optimizers, policies, reinforce
 from agents.ddqn import QLearningAgent
 from agents.errors import ConfigError
 from agents.prioritisation import Prioritisation
@@ -101,7 +101,7 @@ def assemble_ddqn(
         replay,
         batch_size=settings.batch_size,
         max_train_steps=ratio.max_train_steps,
-        fuse=settings.fuse_train_steps,
+        fuse=_is_fused(settings, agent),
     )
     collect_and_train = CollectAndTrain(
         collector,
@@ -178,6 +178,13 @@ def _naming(settings: DdqnSettings | ReinforceSettings) -> Iterator[None]:
         if not re.match(r'\w+ = ', str(e)):
             raise
         raise UserError(f'{settings.name()}.{e}') from e
+
+
+def _is_fused(settings: DdqnSettings, agent: QLearningAgent) -> bool:
+    """Whether XLA compiles the train loop, which makes convolutions on CPUs slower."""
+    if settings.fuse_train_steps is not None:
+        return settings.fuse_train_steps
+    return not conv_torso.convolves(agent.q_network)
 
 
 def _make_replay(

@@ -68,6 +68,7 @@ def or_none(limits: Range) -> Range:
 
 
 Count = Annotated[int, COUNT]
+OptionalSwitch = Annotated[bool | None, or_none(SWITCH)]
 OptionalCount = Annotated[int | None, or_none(COUNT)]
 Positive = Annotated[float, POSITIVE]
 Share = Annotated[float, SHARE]

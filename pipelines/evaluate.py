@@ -104,9 +104,10 @@ def _main() -> None:
         'returns': returns.tolist(),
     }
     low, high = report['mean_interval_95']
+    places = 4 if abs(returns).max() < 10 else 2
     print(
-        f'{task.env_name}, {len(returns)} episodes: mean {report["mean"]:.2f} '
-        f'(95 % interval {low:.2f} to {high:.2f}), median {report["median"]:.2f}, '
+        f'{task.env_name}, {len(returns)} episodes: mean {report["mean"]:.{places}f} '
+        f'(95 % interval {low:.{places}f} to {high:.{places}f}), median {report["median"]:.2f}, '
         f'min {report["min"]:.2f}, max {report["max"]:.2f}'
     )
     if values:

@@ -21,6 +21,7 @@ from pipelines.errors import (
     OptionalCount,
     OptionalMaker,
     OptionalName,
+    OptionalSwitch,
     OptionalOptimizer,
     Positive,
     Share,
@@ -132,7 +133,7 @@ class DdqnSettings(_Settings):
     max_train_steps_per_turn: Count = 128  # before collecting continues
     min_replay_transitions: Count = 1_000  # in replay before training starts
     frame_stack: OptionalCount = None  # observations per stack; None: no stacks
-    fuse_train_steps: Switch = True  # compile the train loop with XLA: faster for MLPs
+    fuse_train_steps: OptionalSwitch = None  # with XLA; None: unless the network convolves
     overlap: Switch = False  # collect and train at once; the acting policy lags by a turn
     eval_epsilon: Share = may_change(0.0)  # share of random actions in every evaluation
     num_eval_episodes: Count = may_change(100)  # in the final evaluation, on fresh seeds

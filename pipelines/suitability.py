@@ -108,7 +108,7 @@ def _of_large_pictures(
     if isinstance(settings, DdqnSettings) and settings.fuse_train_steps:
         return [
             'warning: train_ddqn.fuse_train_steps = True compiles the convolutions over the '
-            f'pictures {shape} with XLA, which on CPUs takes twice as long: set it to False'
+            f'pictures {shape} with XLA, which on CPUs takes twice as long: leave it out'
         ]
     return []
 

@@ -1,11 +1,15 @@
 """What every test needs before TensorFlow is imported, and what none should leave behind."""
 
 import gc
+import os
+import pathlib
 import sys
+import tempfile
 
 import pytest
 
 import pipelines  # noqa: F401, sets the environment that keeps TensorFlow quiet
+from tests import warm_python
 
 # Files whose tests share trained runs, the longest first.
 _WHOLE_RUNS = (
@@ -67,6 +71,16 @@ def pytest_collection_finish():
     """What was imported stays: the garbage collector need not walk through it every time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _warm_python():
+    parallel = 'PYTEST_XDIST_WORKER' in os.environ  # the workers share the servers
+    owner = os.getppid() if parallel else os.getpid()
+    with tempfile.TemporaryDirectory() as place:
+        shared = pathlib.Path(tempfile.gettempdir(), f'warm_python_{owner}') if parallel else place
+        warm_python.install(pathlib.Path(shared), owner)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -146,6 +146,10 @@ GROUPS: tuple[dict[str, tuple[str, ...]], ...] = (
         '--gin_file=benchmarks/catch.gin': _CHECK
     },
     {
+        'python -m pipelines.train_ddqn --root_dir=runs/lander '
+        '--gin_file=configs/ddqn_lunar_lander.gin': _CHECK,
+        'python -m pipelines.train_ddqn --root_dir=runs/blackjack '
+        '--gin_file=configs/ddqn_blackjack.gin': _CHECK,
         'python -m pipelines.train_ddqn --root_dir=runs/taxi --gin_file=configs/ddqn_taxi.gin': (
             _CHECK
         ),
@@ -205,8 +209,11 @@ NOT_RUN: dict[str, str] = {
     'make check': 'a part of what CI has run before it comes here',
     'make bench': 'an hour, and needs the peers in an environment of their own',
     "pip install -c constraints.txt -e '.[test,atari,compare]'": _INSTALLS,
-    "pip install -c constraints.txt -e '.[box2d]'": 'installs what no test needs',
+    "pip install -c constraints.txt -e '.[box2d]'": _INSTALLS,
     'pip install --no-deps minigrid==3.2.0': 'installs what no test needs',
+    'python -m pipelines.train_ddqn --root_dir=runs/door --gin_file=benchmarks/minigrid.gin': (
+        'needs MiniGrid, whose requirements contradict those of TF-Agents'
+    ),
     "pip install -c constraints.txt -e '.[gpu]'": 'there is no GPU here',
     'python -m pipelines.train_ddqn --root_dir=runs/seed_N --seed=N': 'N stands for a number',
     'python -m pipelines.train_reinforce --root_dir=runs/reinforce_N --seed=N': (

@@ -177,7 +177,7 @@ def _closing_words(
         ('train steps', f'{summary.train_steps:,}'),
         ('seconds', f'{summary.wall_seconds:.1f}'),
         ('env steps/s', f'{summary.env_steps_per_second:,.0f}'),
-        ('evaluation', f'{summary.eval_mean:.1f} over {len(summary.eval_returns)} episodes'),
+        ('evaluation', f'{_mean(summary.eval_returns)} over {len(summary.eval_returns)} episodes'),
         ('policy', f'{summary.policy_dir} (reloaded and proven)'),
     ]
     if values:
@@ -194,6 +194,11 @@ def _closing_words(
         f'  {python} -m pipelines.evaluate --policy_dir={policy_dir}{film}\n'
         f'  {python} -m tensorboard.main --logdir={shlex.quote(str(root / "tensorboard"))}'
     )
+
+
+def _mean(returns: Sequence[float]) -> str:
+    """The mean of returns, in as many decimals as their size asks for."""
+    return f'{np.mean(returns):.{3 if np.abs(returns).max() < 10 else 1}f}'
 
 
 class Films:

@@ -13,6 +13,7 @@ import pytest
 from pipelines import compare
 from pipelines.comparison import experiment
 from pipelines.runs import run_dir
+from tests import warm_python
 from tests.pipelines.fake_runs import finished_run
 
 SMALL = """
@@ -136,7 +137,7 @@ def test_runs_killed_twice_are_each_finished_once_and_one_that_fails_is_named(tm
     ):
         process = start(small, root_dir)
         wait_for(it_is_time, process)
-        children = psutil.Process(process.pid).children()
+        children = psutil.Process(warm_python.program_of(process.pid)).children()
         process.kill()
         process.communicate()
         assert children and not psutil.wait_procs(children, timeout=10)[1]
@@ -208,7 +209,7 @@ def test_a_stop_leaves_a_checkpoint_of_what_ran_and_says_how_to_resume(tmp_path)
             ),
             process,
         )
-        children = psutil.Process(process.pid).children()
+        children = psutil.Process(warm_python.program_of(process.pid)).children()
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err

@@ -89,7 +89,10 @@ def training(tmp_path, *bindings, num_envs=4, overlap=False, ratio=0.25, per_tur
 
 
 @pytest.mark.slow
-def test_turns_in_the_graph_keep_the_ratio_and_end_with_the_turn_that_reaches_the_limit(tmp_path):
+def test_turns_in_the_graph_keep_the_ratio_and_end_with_the_turn_that_reaches_the_limit(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr('pipelines.loops.turns._MAX_SECONDS_IN_GRAPH', 600.0)
     with training(tmp_path) as parts:
         env_steps, loop = parts.training.env_steps, parts.collect_and_train
         start = loop.learning_start_env_steps
@@ -124,7 +127,8 @@ def test_the_last_episode_ends_the_run_in_the_middle_of_a_turn(tmp_path, overlap
         assert train_steps == sum(turn.train_steps for turn in turns)
 
 
-def test_a_pause_finishes_the_turn_in_which_the_episode_ended(tmp_path):
+def test_a_pause_finishes_the_turn_in_which_the_episode_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr('pipelines.loops.turns._MAX_SECONDS_IN_GRAPH', 600.0)
     with training(tmp_path) as parts:
         loop, statistics = parts.collect_and_train, parts.training.statistics
         for count in (1, 1, 40):
