@@ -7,9 +7,9 @@ process forked from it, with the launcher's arguments, environment, directory an
     test --starts--> launcher --asks--> server --forks--> program
                      its exit code and signals are the program's
 
-The program is a real process and dies with its launcher. Two servers exist: one has what the programs
-import, the other TensorFlow alone, for proofs of exports. Whatever else is run (`-c`, a script)
-starts cold, and so does what is started by `REAL`.
+The program is a real process and dies with its launcher. Two servers exist: one has what the
+programs import, the other TensorFlow alone, for proofs of exports. Whatever else is run (`-c`, a
+script) starts cold, and so does what is started by `REAL`.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _server(directory: pathlib.Path, real: str, kind: str, owner: int) -> socket
                 [real, '-I', __file__, str(path), kind, str(owner)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=open(directory / f'{kind}.log', 'w'),
+                stderr=subprocess.DEVNULL,
                 start_new_session=True,
                 cwd=pathlib.Path(__file__).parents[1],
             )
@@ -199,8 +199,8 @@ def _run(asked: dict, connection: socket.socket, descriptors: list[int]) -> None
     os.environ.update(asked['environment'])
     os.chdir(asked['directory'])
     buffering = 1 if os.environ.get('PYTHONUNBUFFERED') or os.isatty(1) else -1
-    sys.stdout = sys.__stdout__ = open(1, 'w', buffering, closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, 'w', 1, closefd=False)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, 'w', buffering, closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, 'w', 1, closefd=False)
     random.seed()  # or all programs would draw the same
     what, *arguments = asked['arguments']
     code = 1
