@@ -13,19 +13,20 @@ from tests import warm_python
 
 # Files whose tests share trained runs, the longest first.
 _WHOLE_RUNS = (
-    'train_ddqn_switches_test',
     'space_invaders_test',
+    'train_ddqn_switches_test',
+    'observations_test',
     'train_ddqn_test',
     'beginnings_test',
     'compare_test',
     'train_reinforce_test',
+    'examples_test',
     'your_environment_test',
     'actions_test',
     'learning_test',
     'tutorials_test',
     'evaluate_test',
     'export_test',
-    'examples_test',
 )
 _TRAINED = {
     'finished',

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -177,7 +177,7 @@ def _closing_words(
         ('train steps', f'{summary.train_steps:,}'),
         ('seconds', f'{summary.wall_seconds:.1f}'),
         ('env steps/s', f'{summary.env_steps_per_second:,.0f}'),
-        ('evaluation', f'{_mean(summary.eval_returns)} over {len(summary.eval_returns)} episodes'),
+        ('evaluation', f'{_mean(summary)} over {len(summary.eval_returns)} episodes'),
         ('policy', f'{summary.policy_dir} (reloaded and proven)'),
     ]
     if values:
@@ -196,9 +196,10 @@ def _closing_words(
     )
 
 
-def _mean(returns: Sequence[float]) -> str:
-    """The mean of returns, in as many decimals as their size asks for."""
-    return f'{np.mean(returns):.{3 if np.abs(returns).max() < 10 else 1}f}'
+def _mean(summary: Summary) -> str:
+    """The mean return, in as many decimals as the returns' size asks for."""
+    largest = max(map(abs, summary.eval_returns), default=0.0)
+    return f'{summary.eval_mean:.{3 if largest < 10 else 1}f}'
 
 
 class Films:

@@ -10,6 +10,7 @@ import pytest
 import pipelines
 from pipelines.runs import report
 from pipelines.runs.summary import Summary
+from tests import warm_python
 
 ROOT = pathlib.Path(pipelines.__file__).parent.parent
 
@@ -19,7 +20,7 @@ def start(directory, *flags):
     code = f'import sys; sys.path.append({str(ROOT)!r}); import runpy; sys.argv = ["train"]; '
     code += 'runpy.run_module("pipelines.train_ddqn", run_name="__main__")'
     done = subprocess.run(
-        [sys.executable, *flags, '-c', code], cwd=directory, capture_output=True, text=True
+        [warm_python.REAL, *flags, '-c', code], cwd=directory, capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stdout == ''
     assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1, done.stderr
@@ -28,7 +29,7 @@ def start(directory, *flags):
 
 def test_a_python_without_the_packages_is_told_which_to_use(tmp_path):
     error = start(tmp_path, '-S')  # without site-packages
-    assert sys.executable in error and 'source .venv/bin/activate' in error
+    assert warm_python.REAL in error and 'source .venv/bin/activate' in error
 
 
 @pytest.mark.parametrize('name', ['envs.py', 'agents/__init__.py'])

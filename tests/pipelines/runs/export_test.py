@@ -1,6 +1,7 @@
 """Real SavedModels, loaded in a process that has only TensorFlow and NumPy."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tf_agents.trajectories import time_step as ts
 from envs.task import Task
 from pipelines.errors import UserError
 from pipelines.runs import export
+from tests import warm_python
 from tests.pipelines.random_policies import NUM_ACTIONS, random_export
 from tests.pipelines.whole_runs import read_json
 
@@ -41,7 +43,10 @@ def test_a_policy_is_proven_in_a_clean_process(exported, env_name):
 
 
 @pytest.mark.slow
-def test_the_proof_fails_where_the_policy_is_another_and_the_old_one_stays(exported, tmp_path):
+def test_the_proof_fails_where_the_policy_is_another_and_the_old_one_stays(
+    exported, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, 'executable', warm_python.REAL)
     root, exports = exported
     directory = shutil.copytree(root / 'CartPole-v1', tmp_path / 'policy')
     before = sorted((p.name, p.stat().st_mtime_ns) for p in directory.iterdir())
