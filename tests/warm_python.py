@@ -143,9 +143,11 @@ def serve(path: str, kind: str, owner: int) -> None:
     os.rename(f'{path}.new', path)  # whoever sees it can connect, and waits
     if kind == 'programs':
         sys.path.insert(0, os.getcwd())
+    before = set(os.environ)
     for name in _IMPORTED[kind]:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    set_by_imports = {name: os.environ[name] for name in set(os.environ) - before}
     waiting = selectors.DefaultSelector()
     waiting.register(listener, selectors.EVENT_READ)
     waiting.register(os.pidfd_open(owner), selectors.EVENT_READ, owner)
@@ -155,7 +157,7 @@ def serve(path: str, kind: str, owner: int) -> None:
                 return
             if key.data is None:
                 connection, _ = listener.accept()
-                program = _fork(connection, listener)
+                program = _fork(connection, listener, set_by_imports)
                 connection.sendall(struct.pack('I', program))
                 handle = os.pidfd_open(program)
                 waiting.register(handle, selectors.EVENT_READ, (program, connection))
@@ -169,7 +171,7 @@ def serve(path: str, kind: str, owner: int) -> None:
                 connection.close()
 
 
-def _fork(connection: socket.socket, listener: socket.socket) -> int:
+def _fork(connection: socket.socket, listener: socket.socket, environment: dict) -> int:
     size, descriptors, *_ = socket.recv_fds(connection, 4, 3)
     length, text = struct.unpack('I', size)[0], b''
     while len(text) < length:
@@ -177,7 +179,9 @@ def _fork(connection: socket.socket, listener: socket.socket) -> int:
     program = os.fork()
     if program == 0:
         listener.close()
-        _run(json.loads(text), connection, descriptors)
+        asked = json.loads(text)
+        asked['environment'] = environment | asked['environment']
+        _run(asked, connection, descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
     return program
@@ -207,7 +211,8 @@ def _run(asked: dict, connection: socket.socket, descriptors: list[int]) -> None
     try:
         if what.startswith(_PROGRAMS):
             sys.executable = os.environ.get('WARM_PYTHON', sys.executable)
-            sys.argv, sys.path[0] = [what, *arguments], asked['directory']
+            added = os.environ.get('PYTHONPATH', '').split(os.pathsep)
+            sys.argv, sys.path[:1] = [what, *arguments], [asked['directory'], *filter(None, added)]
             runpy.run_module(what, run_name='__main__', alter_sys=True)
         else:
             sys.argv = [what, *arguments]
