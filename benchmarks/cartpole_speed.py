@@ -49,7 +49,7 @@ def main(_) -> None:
         f'{medians[_OURS] / like_tutorials:.1f} times the peer with one environment '
         f'(goal: {_GOAL.value:g} times)'
     )
-    sys.exit(ratio < _GOAL.value)
+    sys.exit(int(ratio < _GOAL.value))
 
 
 if __name__ == '__main__':

@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
     returns = Evaluator(envs, LoadedPolicy(_POLICY_DIR.value))(_NUM_EPISODES, _SEED.value)
     share = returns.mean() / best.mean()
     print(f'mean return {returns.mean():.4f} of {best.mean():.4f}: {share:.4f} of the optimum')
-    sys.exit(share < 0.98)
+    sys.exit(int(share < 0.98))
 
 
 if __name__ == '__main__':

@@ -100,7 +100,7 @@ def main(argv: list[str]) -> None:
         lines.append(f'{name:<24} {of_run:<14} {of_evaluation:<12} {of_act}')
     print(f'\n{"illegal actions of":<24} {"the run":<14} {"evaluate":<12} act')
     print('\n'.join(lines))
-    sys.exit(illegal > 0)
+    sys.exit(int(illegal > 0))
 
 
 if __name__ == '__main__':

@@ -76,7 +76,7 @@ def main(_) -> None:
     print(f'pixels that differ, by grey levels: {shares or "none"}')
     print(f'policy_raw/ and policy/ on the environment frames agree in {np.mean(raw_agreed):.2%}')
     print(f'policy_raw/ and policy/ on identical frames agree in {np.mean(twin_agreed):.2%}')
-    sys.exit(bool(np.mean(raw_agreed) < _GOAL.value) or not all(twin_agreed))
+    sys.exit(int(np.mean(raw_agreed) < _GOAL.value or not all(twin_agreed)))
 
 
 if __name__ == '__main__':

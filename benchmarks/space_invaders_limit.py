@@ -47,7 +47,7 @@ def main(_) -> None:
     print(f'share of the slower part ({slower}): {each[slower] / each["together"]:.2f}')
     share = serial / each['together']
     print(f'share of the limit (goal {_GOAL.value:g}): {share:.2f}')
-    sys.exit(share < _GOAL.value)
+    sys.exit(int(share < _GOAL.value))
 
 
 def _measure(parts: assembly.DdqnParts) -> dict[str, list[float]]:

@@ -96,7 +96,7 @@ def main(_) -> None:
         f"\n{mine / its:.1f} times the tutorial's code, {mine_in_float32 / its:.1f} times in "
         f'float32 (goal: {_TUTORIAL_GOAL.value:g} times)'
     )
-    sys.exit(to_sb3 < _SB3_GOAL.value or mine / its < _TUTORIAL_GOAL.value)
+    sys.exit(int(to_sb3 < _SB3_GOAL.value or mine / its < _TUTORIAL_GOAL.value))
 
 
 if __name__ == '__main__':
