@@ -224,6 +224,22 @@ NOT_RUN: dict[str, str] = {
     'python -m benchmarks.dials --policy_dir=runs/dials_N/policy': 'N stands for a number',
     'python -m pipelines.train_ddqn --root_dir=runs/taxi_N --seed=N '
     '--gin_file=configs/ddqn_taxi.gin': 'N stands for a number',
+    'python -m pipelines.train_ddqn --root_dir=runs/lander_N --seed=N '
+    '--gin_file=configs/ddqn_lunar_lander.gin': 'N stands for a number',
+    'python -m pipelines.train_ddqn --root_dir=runs/catch_N --seed=N '
+    '--gin_file=benchmarks/catch.gin': 'N stands for a number',
+    'python -m pipelines.train_ddqn --root_dir=runs/blackjack_N --seed=N '
+    '--gin_file=configs/ddqn_blackjack.gin': 'N stands for a number',
+    'python -m pipelines.train_ddqn --root_dir=runs/door_N --seed=N '
+    '--gin_file=benchmarks/minigrid.gin': 'N stands for a number',
+    'python -m pipelines.train_ddqn --root_dir=runs/empty_N --seed=N '
+    '--gin_file=benchmarks/minigrid.gin '
+    """--gin_bindings="train_ddqn.env_name = 'minigrid:MiniGrid-Empty-5x5-v0'\"""": (
+        'N stands for a number'
+    ),
+    'python -m pipelines.evaluate --policy_dir=runs/blackjack_N --episodes=100000': (
+        'N stands for a number'
+    ),
     'python -m benchmarks.illegal_actions --root_dir=runs/illegal': (
         'ten runs; tests/pipelines/actions_test.py makes shorter ones'
     ),
