@@ -57,7 +57,8 @@ def main(_) -> None:
         count = replay.num_starts - stored
     print(
         f'{count:,} transitions of {replay.codec.row_bytes} bytes, {_PER_ITEM.value} per item: '
-        f'{grown / count:.0f} bytes each resident; expected {replay.expected_bytes / count:.0f}'
+        f'{grown / count:.0f} bytes each resident, expected '
+        f'{replay.forecast.table_bytes / count:.0f}'
     )
 
 

@@ -79,19 +79,21 @@ def _main() -> None:
             )
             raise UserError(f"'{path}' cannot be written: {why}")
 
-    from envs.task import Task
     from pipelines.loops import evaluation
+    from pipelines.runs import card
     from pipelines.runs.export import LoadedPolicy
 
-    policy = LoadedPolicy(_policy_dir(_POLICY_DIR.value))
-    task = Task.from_card(policy.card, _ENV_NAME.value)
+    policy_dir = _policy_dir(_POLICY_DIR.value)
+    policy = LoadedPolicy(policy_dir)
+    task = card.task(policy.card, card.path_in(pathlib.Path(policy_dir)), _ENV_NAME.value)
     then, now = policy.card.get('env_package'), task.card()['env_package']
     if then and then != now and task.env_name == policy.card['env_name']:
         print(f'the policy was trained with {then}; this is {now or "not installed as a package"}')
     envs = task.evaluation_envs(min(_EPISODES.value, evaluation.MAX_ENVS))
     policy.check_fits(envs)
     evaluator = evaluation.Evaluator(envs, policy, _EPSILON.value, policy.card.get('gamma'))
-    returns = evaluator(_EPISODES.value, _SEED.value)
+    with policy.explained():
+        returns = evaluator(_EPISODES.value, _SEED.value)
     values = evaluator.overestimation
     report = {
         'policy_dir': _POLICY_DIR.value,
@@ -144,7 +146,8 @@ def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:
 
     recorder = video.Recorder(task, policy, _EPSILON.value)
     try:
-        frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if task.atari else _FPS)
+        with policy.explained():
+            frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if task.atari else _FPS)
     except OSError as e:
         raise UserError(f"--video='{path}' cannot be written: {e.strerror}") from e
     print(f'{frames} frames are in {path}')

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -71,6 +73,39 @@ def remove_leftover(path: pathlib.Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def checksum(path: pathlib.Path) -> str | None:
+    """The SHA-256 sum of a file, in hexadecimal; None if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+_PATTERN = re.compile(r'[*?\[\\]')  # what TensorFlow takes for one
+
+
+@contextlib.contextmanager
+def for_tensorflow(directory: pathlib.Path, inherit: bool = False) -> Iterator[pathlib.Path]:
+    """Yields a path of an existing directory that TensorFlow does not take for a pattern.
+
+    TensorFlow looks for the files of checkpoints and SavedModels with wildcards, and would find
+    nothing in a directory named `run[1]`.
+
+    Args:
+      directory: the directory.
+      inherit: whether processes that are started meanwhile with `close_fds=False` can use it.
+    """
+    if not _PATTERN.search(str(directory.absolute())):
+        yield directory
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    os.set_inheritable(descriptor, inherit)
+    try:
+        yield pathlib.Path(f'/proc/self/fd/{descriptor}')
+    finally:
+        os.close(descriptor)
 
 
 def sync_dir(path: pathlib.Path) -> None:

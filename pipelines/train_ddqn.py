@@ -76,7 +76,7 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
     from envs import task
     from pipelines import assembly
     from pipelines.experience import replay
-    from pipelines.runs import run_dir, video
+    from pipelines.runs import identity, video
     from pipelines.runs.beginning import Beginning
     from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
@@ -84,7 +84,7 @@ def train(settings: DdqnSettings, seed: int, root_dir: str, *, check_only: bool 
 
     with gin_config.values_come_from_gin():
         replay_dir = pathlib.Path(root_dir).expanduser() / 'replay'
-        kept = run_dir.remembered(root_dir, 'vectorization')
+        kept = identity.remembered(root_dir, 'vectorization')
         parts = assembly.assemble_ddqn(settings, seed, replay_dir, vectorization=kept)
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)

@@ -70,14 +70,14 @@ def train(
     from envs import task
     from pipelines import assembly
     from pipelines.loops.episode_losses import Turn
-    from pipelines.runs import run_dir, video
+    from pipelines.runs import identity, video
     from pipelines.runs.beginning import Beginning
     from pipelines.runs.callbacks import Callbacks
     from pipelines.runs.run_dir import Claim, RunDir
     from pipelines.runs.session import Session
 
     with gin_config.values_come_from_gin():
-        kept = run_dir.remembered(root_dir, 'vectorization')
+        kept = identity.remembered(root_dir, 'vectorization')
         parts = assembly.assemble_reinforce(settings, seed, vectorization=kept)
         if settings.video_interval_episodes is not None:
             video.check_draws(parts.training.task)

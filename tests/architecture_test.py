@@ -119,7 +119,7 @@ def test_every_module_has_a_test_of_its_own_or_is_named_here():
         'pipelines/suitability',  # in cli_test
         'pipelines/signals', 'pipelines/native_noise',  # in train_ddqn_test
         'pipelines/files',  # in run_dir_test
-        'pipelines/experience/replay_client', 'pipelines/experience/memory',  # in replay_test
+        'pipelines/experience/replay_client',  # in replay_test
         'pipelines/loops/collector',  # in episodes_test, museum_test
         'pipelines/runs/best_policy', 'pipelines/runs/training',  # in session_test
         'pipelines/runs/report',  # in space_invaders_test

@@ -22,15 +22,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
 import pathlib
 import re
 import tomllib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipelines import files, gin_files
+from pipelines import files, gin_files, json_files
 from pipelines.errors import UserError
+from pipelines.runs.summary import Summary
 from pipelines.settings import check_x_axis
 
 PROGRAMS = {  # and the gin file that each reads by default
@@ -79,8 +79,9 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has left its summary."""
-        return (self.path / 'summary.json').exists()
+        """Whether the run has left its summary, whole."""
+        path = self.path / 'summary.json'
+        return path.exists() and Summary.is_whole(path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,12 +174,15 @@ def new_cells(experiment: Experiment, root: pathlib.Path) -> set[str]:
 
 def keep(experiment: Experiment, root: pathlib.Path) -> None:
     """Remembers in `root` that the cells have been checked, beside those of earlier starts."""
-    files.write_json(_kept_path(root), _kept(root) | experiment.definitions())
+    json_files.write(_kept_path(root), _kept(root) | experiment.definitions())
 
 
 def _kept(root: pathlib.Path) -> dict[str, list[str]]:
     path = _kept_path(root)
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    cure = 'delete it, and every cell is checked again'
+    return json_files.read(path, dict[str, list[str]], cure=cure)
 
 
 def _kept_path(root: pathlib.Path) -> pathlib.Path:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import json
 import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
+from pipelines import json_files
 from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
 
@@ -26,6 +26,18 @@ CURVES = {  # by x axis: what a learning curve shows
     'env_steps': 'return_mean_100',
     'episodes': f'the mean return of the last {_WINDOW} episodes',
 }
+
+
+_CARD = 'policy/policy_card.json'
+_READ = ('progress.csv', 'episodes.csv', _CARD)
+
+
+class _Card(TypedDict):
+    """What is read of a policy's card without TensorFlow; see `pipelines.runs.card`."""
+
+    config: dict[str, str]
+    env_kwargs: NotRequired[dict[str, Any] | None]
+    atari_game: NotRequired[str | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +71,9 @@ class Result:
     @property
     def task(self) -> Task:
         """The environment that the run was trained on."""
-        from envs.task import Task  # imports TensorFlow, which takes seconds
+        from pipelines.runs import card  # imports TensorFlow, which takes seconds
 
-        return Task.from_card(self.card)
+        return card.task(self.card, card.path_in(self.path / 'policy'))
 
     def score(self, metric: str) -> float:
         """The run's score by `metric`, 'eval_mean' or 'return_mean_100'.
@@ -95,7 +107,12 @@ def read(
     """
     try:
         summary = Summary.read(path / 'summary.json')
-        card = _read_card(path / 'policy' / 'policy_card.json')
+        if changed := summary.changed(path, _READ):
+            raise UserError(
+                f'{path / changed[0]} cannot be used: it was changed after the run; the command of '
+                'the run makes it again'
+            )
+        card = json_files.read(path / _CARD, _Card)
         by_steps = _read_curve(path / 'progress.csv')
     except UserError as e:
         raise UserError(f'{path} holds no finished run: {e}') from e
@@ -116,14 +133,6 @@ def _environment(env_name: str, card: Mapping[str, Any]) -> str:
     kwargs = card.get('env_kwargs') or {}
     arguments = ', '.join(f'{name}={value!r}' for name, value in kwargs.items())
     return f'{env_name}({arguments})' if arguments else env_name
-
-
-def _read_card(path: pathlib.Path) -> Mapping[str, Any]:
-    with _damage_is_the_users(path):
-        card = json.loads(path.read_text())
-        if not isinstance(card['config'], dict):
-            raise ValueError("its 'config' is not an object")
-        return card
 
 
 def _read_curve(path: pathlib.Path) -> tuple[list[float], list[float]]:

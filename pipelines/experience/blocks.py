@@ -1,11 +1,22 @@
 """How the streams of rows are cut into items, and from when on transitions can be sampled.
 
+Each environment has one column: the stream of its rows (see `rows`), episode after episode:
+
+    column env_0   F M M M M L F M M M M M M ...        F: FIRST  M: MID  L: LAST
+    item      |lead|-- starts --|tail|
+                           |lead|-- starts --|tail|
+
+An item is a block: `transitions_per_item` rows that may start a transition, a lead of rows
+before them for their frame stacks, and a tail of rows after them for their n-step returns.
+Neighbouring blocks share their leads and tails instead of copying them. A block may contain the
+end of an episode.
+
 The first block of each column may be short. Rows that start nothing (copies of the first one,
 see `replay_client`) fill it up, so the number of transitions that training waits for is complete
 as early as it can be. With 4 starts per item and training from 5 transitions of one environment
 on, for one-step returns:
 
-    column     c c c F M M M M M M M ...        c: copies of the first row, F: FIRST  M: MID
+    column     c c c F M M M M M M M ...        c: copies of the first row
     items     |-----1-|t                        t: tail, shared with the next block
                       |---4---|t
                               |---4---| ...
@@ -37,6 +48,13 @@ class Blocks:
     def max_starts(self) -> int:
         """How many rows that may start a transition fit into the table."""
         return self.max_items * self.transitions_per_item
+
+    @property
+    def kept_vector_steps(self) -> int:
+        """So many of the newest vector steps fill the table."""
+        # With one transition per item, LAST rows (at most every second row) are not items.
+        rows = self.max_starts * (2 if self.transitions_per_item == 1 else 1)
+        return -(-rows // self.num_envs) + self.rows
 
     @property
     def wanted(self) -> int:

@@ -15,6 +15,7 @@ import reverb
 import tensorflow as tf
 
 from pipelines.errors import UserError
+from pipelines.experience import replay_client
 from pipelines.experience.rows import RowCodec
 from pipelines.native_noise import quiet_native_stderr
 
@@ -50,7 +51,7 @@ class EpisodeQueue:
             signature=tf.TensorSpec([1], tf.string, 'rows'),
         )
         with quiet_native_stderr():
-            self._server = reverb.Server([table])
+            self._server = replay_client.serve(table)
             self._table = table
             self._writer = reverb.Client(self._address).trajectory_writer(num_keep_alive_refs=1)
         return self

@@ -1,18 +1,9 @@
 """Replay served by Reverb: table, writer and dataset in one object.
 
-Each environment has one column: the stream of its rows (see `rows`), episode after episode,
-each row stored once:
-
-    column env_0   F M M M M L F M M M M M M ...        F: FIRST  M: MID  L: LAST
-    item      |lead|-- starts --|tail|
-                           |lead|-- starts --|tail|
-
-An item is a block: `transitions_per_item` rows that may start a transition, a lead of rows
-before them for their frame stacks, and a tail of rows after them for their n-step returns.
-Neighbouring blocks share their leads and tails instead of copying them. A block may contain the
-end of an episode; `minibatches` makes sure that no transition crosses it. With
-`transitions_per_item = 1` each transition is an item, and LAST rows, which start no
-transition, are left out. The first block of a column may be short, see `blocks`.
+Each environment has one column, its rows in order, each stored once. Items are blocks of rows that
+share their ends (see `blocks`); `minibatches` makes sure that no transition crosses the end of an
+episode. With `transitions_per_item = 1` each transition is an item, and LAST rows, which start
+no transition, are left out.
 
 With priorities (Schaul et al. 2016, https://arxiv.org/abs/1511.05952, equation 1) each
 transition is an item, sampled in proportion to its priority to the power alpha. A new
@@ -24,13 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypedDict
 
 import gin
 import numpy as np
 import reverb
 import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
 
 from agents.prioritisation import Prioritisation
 from pipelines import errors
@@ -39,6 +31,7 @@ from pipelines.experience import memory, replay_client
 from pipelines.experience.blocks import Blocks
 from pipelines.experience.log import ReplayLog
 from pipelines.experience.minibatches import TransitionShape
+from pipelines.experience.replay_client import ReplayStalledError
 from pipelines.experience.rows import RowCodec
 from pipelines.native_noise import quiet_native_stderr
 
@@ -51,10 +44,6 @@ class Position(TypedDict):
 
     vector_steps: int  # appended since the run began
     highest_priority: float  # of any transition so far
-
-
-class ReplayStalledError(UserError):
-    """Sampling or inserting made no progress within the timeout; describes the table."""
 
 
 @gin.configurable(denylist=['min_transitions'])
@@ -117,6 +106,7 @@ class Replay:
         self.num_envs, self.shape, self.prioritisation = num_envs, shape, prioritisation
         self.transitions_per_item = transitions_per_item
         self.capacity_transitions = capacity_transitions
+        self.lost_vector_steps = 0  # of those that `restore` wanted, damaged or missing in the log
         self._highest_priority = 1.0
         self._rows_per_chunk = rows_per_chunk
         self._items_per_sample = -(-transitions_per_sample // transitions_per_item)
@@ -125,10 +115,11 @@ class Replay:
         self._timeout_seconds = stall_timeout_seconds
         self._signature = replay_client.table_signature(self.blocks.rows, self.codec.row_bytes)
         self._log_dir = log_dir
-        self.expected_bytes = memory.expected_bytes(
-            self.codec, capacity_transitions, items, rows_per_chunk
+        rows = self._items_per_sample * self.blocks.rows
+        self.forecast = memory.Forecast(
+            self.codec, capacity_transitions, items, rows_per_chunk, rows
         )
-        memory.check_fits(capacity_transitions, self.expected_bytes)
+        self.forecast.check()
 
     @property
     def description(self) -> str:
@@ -137,33 +128,28 @@ class Replay:
         return (
             f'replay: {self.capacity_transitions:,} transitions of {self.codec.row_bytes:,} bytes, '
             f'{self.transitions_per_item} per item, {how}, about '
-            f'{max(1, round(self.expected_bytes / 2**20)):,} MiB of memory when full'
+            f'{max(1, round(self.forecast.table_bytes / 2**20)):,} MiB of memory when full'
         )
 
     def __enter__(self) -> Replay:
-        codec = self.codec
+        codec, priorities, select = self.codec, self.prioritisation, reverb.selectors
         self._log = ReplayLog(self._log_dir, self.num_envs, codec.row_bytes, codec.described)
         table = reverb.Table(
             name=replay_client.TABLE,
-            sampler=self._sampler(),
-            remover=reverb.selectors.Fifo(),
+            sampler=select.Prioritized(priorities.alpha) if priorities else select.Uniform(),
+            remover=select.Fifo(),
             max_size=self.blocks.max_items,
             rate_limiter=reverb.rate_limiters.MinSize(1),
             signature=self._signature,
         )
         with quiet_native_stderr():
-            self._server = reverb.Server([table])
+            self._server = replay_client.serve(table)
             self._table = table
             self._writer = replay_client.ReplayWriter(
                 self.address, self.num_envs, self.shape, self.transitions_per_item,
                 self._rows_per_chunk, self._timeout_seconds, self.blocks.filling_rows,
             )  # fmt: skip
         return self
-
-    def _sampler(self) -> Any:
-        if self.prioritisation is None:
-            return reverb.selectors.Uniform()
-        return reverb.selectors.Prioritized(self.prioritisation.alpha)
 
     def __exit__(self, *exc_info: object) -> None:
         with quiet_native_stderr(), contextlib.suppress(RuntimeError):
@@ -200,6 +186,8 @@ class Replay:
         try:
             step_type = self.codec.leaf(rows, 0)  # the first of a Trajectory's leaves
             self._writer.append(rows, step_type, self._highest_priority)
+            if self.forecast.measure(rows):
+                self.forecast.check(self.num_starts)
         except reverb.DeadlineExceededError as e:
             raise self.stalled('inserting') from e
 
@@ -238,16 +226,8 @@ class Replay:
 
     def stalled(self, doing: str) -> ReplayStalledError:
         """Returns the error that describes the table when `doing` made no progress."""
-        info = self._table.info
-        limiter = info.rate_limiter_info
-        return ReplayStalledError(
-            f'replay: {doing} made no progress for {self._timeout_seconds:g} s. The table holds '
-            f'{info.current_size} of {info.max_size} items '
-            f'({self.num_starts} transitions); its rate limiter wants at least '
-            f'{limiter.min_size_to_sample} items and has let through '
-            f'{limiter.insert_stats.completed} inserts and {limiter.sample_stats.completed} '
-            'samples. Collect more before training, or look for a writer or learner that has died.'
-        )
+        info, seconds = self._table.info, self._timeout_seconds
+        return replay_client.stalled(doing, seconds, info, self.num_starts)
 
     # The protocol `Experience`.
 
@@ -261,38 +241,58 @@ class Replay:
 
         Episodes in progress end there: their last row starts no transition, and the
         environments must be reset. Every transition comes back with the highest priority,
-        like a new one.
-
-        Raises:
-          UserError: the log does not reach the position.
+        like a new one. What the log has lost is a gap that no transition crosses.
         """
         position = state or Position(vector_steps=0, highest_priority=1.0)
         self._highest_priority = position['highest_priority']
         self._log.truncate(position['vector_steps'])
-        for rows in self._log.read(position['vector_steps'] - self.kept_vector_steps):
-            self._insert(rows)
+        start = max(0, position['vector_steps'] - self.blocks.kept_vector_steps)
+        whole = self.refill(self._log.read(start), logged=True)
+        self.lost_vector_steps = position['vector_steps'] - start - whole
         self.flush()
+
+    def refill(self, vector_steps: Iterable[tuple[int, np.ndarray]], *, logged: bool) -> int:
+        """Appends what a log holds, with a gap where positions are missing.
+
+        Args:
+          vector_steps: positions and rows (see `LogReader.read`).
+          logged: whether they are in this replay's log already.
+
+        Returns:
+          The number of vector steps.
+        """
+        append, count, before = self._insert if logged else self.append, 0, (0, np.empty(0))
+        for position, rows in vector_steps:
+            if count and (missing := position - before[0] - 1):
+                self._leave_gap(before[1])
+                self._log.skip(0 if logged else missing)
+            append(rows)
+            count, before = count + 1, (position, rows)
+        return count
+
+    def _leave_gap(self, newest: np.ndarray) -> None:
+        step_type = self.codec.leaf(filler := newest.copy(), 0)
+        step_type[:] = ts.StepType.FIRST
+        self._writer.gap(filler, step_type, self._highest_priority)
 
     def prune(self, state: Position) -> None:
         """Deletes what going back to that position, or to a later one, would not read."""
-        self._log.prune(state['vector_steps'] - self.kept_vector_steps)
-
-    @property
-    def kept_vector_steps(self) -> int:
-        """So many of the newest vector steps fill the table."""
-        # With one transition per item, LAST rows (at most every second row) are not items.
-        rows = self.capacity_transitions * (2 if self.transitions_per_item == 1 else 1)
-        return -(-rows // self.num_envs) + self.blocks.rows
+        self._log.prune(state['vector_steps'] - self.blocks.kept_vector_steps)
 
     @property
     def contents(self) -> str:
         """The number of transitions in replay, as the end of a sentence."""
-        return f' with {self.num_starts:,} transitions in replay'
+        words = f' with {self.num_starts:,} transitions in replay'
+        if lost := self.lost_vector_steps * self.num_envs:
+            words += f'; {lost:,} rows are damaged or missing in {self._log_dir}'
+        return words
 
     def newest_rows(self, count: int) -> Any:
         """Returns the newest rows as a nest of tensors, [count, ...] or fewer."""
         self._log.sync()
-        steps = list(self._log.read(self._log.position - -(-count // self.num_envs)))
+        start = max(0, self._log.position - -(-count // self.num_envs))
+        none = np.zeros([0, self.codec.row_bytes], np.uint8)
+        steps = [none, *(rows for _, rows in self._log.read(start))]
         return self.codec.decode(tf.constant(np.concatenate(steps)[-count:]))
 
     def newest_observations(self, count: int) -> Any:

@@ -1,27 +1,40 @@
-"""Clients of a replay server, which need its address and can run in other processes.
+"""A replay server, and its clients, which need its address and can run in other processes.
 
+    server    `serve`
     spec      `table_signature`     of an item
     writer    `ReplayWriter`        appends vector steps and creates items
     dataset   `replay_dataset`      samples items
     updates   `update_priorities`   of sampled items, inside a graph
 
-See `replay` for rows and items.
+See `rows` and `blocks` for rows and items.
 """
 
 from __future__ import annotations
 
 import collections
+import os
+from typing import Any
 
 import numpy as np
 import reverb
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
+from pipelines.errors import UserError
 from pipelines.experience.minibatches import TransitionShape
 
 TABLE = 'transitions'
 # With many more unconfirmed items, Reverb prints one warning after another.
 _ITEMS_IN_FLIGHT = 32
+
+
+def serve(table: reverb.Table) -> reverb.Server:
+    """Starts a server of one table that writes no checkpoints, whoever asks it to.
+
+    Otherwise each server leaves a directory in TMPDIR.
+    """
+    nowhere = reverb.checkpointers.DefaultCheckpointer(f'{os.devnull}/checkpoints')
+    return reverb.Server([table], checkpointer=nowhere)
 
 
 def table_signature(block_rows: int, row_bytes: int) -> tf.TensorSpec:
@@ -125,6 +138,27 @@ class ReplayWriter:
         self._step_types.append(step_type)
         self._appended += 1
 
+    def gap(self, filler: np.ndarray, step_type: np.ndarray, priority: float = 1.0) -> None:
+        """Makes the next row begin a new piece of every column: no item holds rows of both.
+
+        The block in progress is filled up with rows that start nothing:
+
+            column    ... M M M M f f f f f M M M M ...     f: filler, of type FIRST
+            items      |- starts -|tail|
+                                         |lead|- starts -| ...
+
+        Args:
+          filler: uint8 [num_envs, row_bytes].
+          step_type: int32 [num_envs], FIRST everywhere, as in `filler`.
+          priority: priority of the items that are created.
+        """
+        self._create_items(priority)
+        newest = self._appended - 1  # it starts nothing: its next row is missing
+        while self._next_start < newest:
+            self._append_row(filler, step_type)
+            self._create_items(priority)
+        self._next_start = self._appended + self._lead_rows
+
     def flush(self, priority: float = 1.0) -> None:
         """Creates the items whose blocks are complete, and waits until the table has them."""
         self._create_items(priority)
@@ -157,6 +191,29 @@ class ReplayWriter:
     def close(self) -> None:
         """Closes the stream."""
         self._writer.close()
+
+
+class ReplayStalledError(UserError):
+    """Sampling or inserting made no progress within the timeout; describes the table."""
+
+
+def stalled(doing: str, seconds: float, info: Any, num_starts: int) -> ReplayStalledError:
+    """Returns the error that describes a table when `doing` made no progress.
+
+    Args:
+      doing: 'sampling' or 'inserting'.
+      seconds: it has taken so long.
+      info: `reverb.Table.info`.
+      num_starts: rows in the table that may start a transition.
+    """
+    limiter = info.rate_limiter_info
+    return ReplayStalledError(
+        f'replay: {doing} made no progress for {seconds:g} s. The table holds {info.current_size} '
+        f'of {info.max_size} items ({num_starts} transitions); its rate limiter wants at least '
+        f'{limiter.min_size_to_sample} items and has let through '
+        f'{limiter.insert_stats.completed} inserts and {limiter.sample_stats.completed} '
+        'samples. Collect more before training, or look for a writer or learner that has died.'
+    )
 
 
 def update_priorities(address: str, keys: tf.Tensor, priorities: tf.Tensor) -> tf.Tensor:

@@ -15,16 +15,17 @@ transition. A row whose next row is FIRST starts none either unless it is LAST (
 from __future__ import annotations
 
 import collections
-import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 from tf_agents.trajectories import time_step as ts
 
+from pipelines import json_files
 from pipelines.errors import UserError
-from pipelines.experience.log import LogReader
+from pipelines.experience import log
+from pipelines.experience.log import Layout, LogReader
 from pipelines.experience.replay import Replay
 from pipelines.experience.rows import RowCodec
 
@@ -51,28 +52,31 @@ class ReusedReplay:
           UserError: there is no log, it is damaged, or its rows hold something else.
         """
         directory = pathlib.Path(self._path).expanduser() / 'replay'
-        try:
-            layout = json.loads((directory / 'layout.json').read_text())
-            num_envs, row_bytes = int(layout['num_envs']), int(layout['row_bytes'])
-            row = layout.get('row')
-        except FileNotFoundError:
+        path = directory / 'layout.json'
+        if not path.exists():
             self._fail(f'there is no replay: {directory} has no layout.json')
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            self._fail(f'{directory / "layout.json"} is damaged: {e}')
-        self._check_same(row)
-        replay = self._replay
-        log = LogReader(directory, num_envs, row_bytes)
-        rows = replay.kept_vector_steps * replay.num_envs
-        start = max(0, log.end() - -(-rows // num_envs))
         try:
-            vector_steps = log.check(start)
+            layout: Layout = json_files.read(path, Layout, version=log.FORMAT)
+        except UserError as e:
+            self._fail(str(e))
+        self._check_same(layout.get('row'))
+        replay, num_envs = self._replay, layout['num_envs']
+        reader = LogReader(directory, num_envs, layout['row_bytes'])
+        rows = replay.blocks.kept_vector_steps * replay.num_envs
+        end = reader.end()
+        start = max(0, end - -(-rows // num_envs))
+        try:
+            vector_steps = reader.count(start)
         except UserError as e:
             self._fail(str(e))
         if not vector_steps:
             self._fail(f'{directory} holds nothing yet')
-        self._log, self._num_envs, self._start = log, num_envs, start
+        self._log, self._num_envs, self._start = reader, num_envs, start
         newest = 'the newest ' if start else ''
-        return [f'replay begins with {newest}{vector_steps * num_envs:,} rows of {self._path}']
+        lines = [f'replay begins with {newest}{vector_steps * num_envs:,} rows of {self._path}']
+        if lost := end - start - vector_steps:
+            lines.append(f'{lost * num_envs:,} of them are damaged or missing there')
+        return lines
 
     def _check_same(self, theirs: dict[str, Any] | None) -> None:
         if theirs is None:
@@ -96,9 +100,8 @@ class ReusedReplay:
         """
         replay, vector_steps = self._replay, self._log.read(self._start)
         if self._num_envs != replay.num_envs:
-            vector_steps = dealt(vector_steps, replay.codec, replay.num_envs)
-        for rows in vector_steps:
-            replay.append(rows)
+            vector_steps = enumerate(dealt(vector_steps, replay.codec, replay.num_envs))
+        replay.refill(vector_steps, logged=False)
         replay.flush()
         print(f'{replay.num_starts:,} transitions in replay are from {self._path}')
         return {'from': self._path, 'transitions': replay.num_starts}
@@ -108,26 +111,31 @@ class ReusedReplay:
 
 
 def dealt(
-    vector_steps: Iterator[np.ndarray], codec: RowCodec, num_envs: int
+    vector_steps: Iterable[tuple[int, np.ndarray]], codec: RowCodec, num_envs: int
 ) -> Iterator[np.ndarray]:
     """Deals whole episodes to `num_envs` columns, in the order in which they end.
 
     Rows before a column's first FIRST belong to an episode whose beginning is not there, and are
-    left out.
+    left out; so are those after a gap, while those before it are dealt as far as they go.
 
     Args:
-      vector_steps: uint8 [other num_envs, row_bytes] each.
+      vector_steps: positions, and uint8 [other num_envs, row_bytes] each.
       codec: of the rows.
       num_envs: of the vector steps to make.
     """
     columns: list[collections.deque[np.ndarray]] = [collections.deque() for _ in range(num_envs)]
     playing: dict[int, list[np.ndarray]] = {}
-    filler = np.zeros(0, np.uint8)
+    filler, expected = np.zeros(0, np.uint8), None
 
     def deal(episode: list[np.ndarray]) -> None:
         min(columns, key=len).extend(episode)
 
-    for rows in vector_steps:
+    for position, rows in vector_steps:
+        if position != expected:
+            for episode in playing.values():
+                deal(episode)
+            playing.clear()
+        expected = position + 1
         for i in np.flatnonzero(codec.leaf(rows, 0) == ts.StepType.FIRST):
             deal(playing.pop(i, []))
             playing[i], filler = [], rows[i]

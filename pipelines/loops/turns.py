@@ -104,6 +104,7 @@ class CollectAndTrain:
         self._min_replay_transitions, self._overlap = min_replay_transitions, overlap
         self._turns = tf.function(self._turns_in_graph, autograph=False)
         self.learning_start_env_steps: int | None = None  # None: training has not started
+        self._resumed_at: int | None = None  # env steps, until training has started again
 
     def run(
         self,
@@ -153,12 +154,16 @@ class CollectAndTrain:
         return Turn(int(self._env_steps), train_steps, metrics)
 
     def _may_train(self) -> bool:
-        """Whether training has started; it starts once replay holds enough."""
-        if self.learning_start_env_steps is None:
+        """Whether training has started; it starts, and starts again, once replay holds enough."""
+        start = self.learning_start_env_steps
+        if start is not None and self._resumed_at is None:
+            return True
+        if start is None or self._replay.lost_vector_steps:
             self._replay.flush()  # what is in flight counts
             if self._replay.num_starts < self._min_replay_transitions:
                 return False
-            self.learning_start_env_steps = int(self._env_steps)
+        self.learning_start_env_steps = int(self._env_steps) if start is None else self.state()
+        self._resumed_at = None
         return True
 
     def _due(self) -> int:
@@ -263,12 +268,16 @@ class CollectAndTrain:
         return train_steps / (int(self._env_steps) - self.learning_start_env_steps)
 
     def state(self) -> int | None:
-        """Returns the env steps at which training started, or None."""
-        return self.learning_start_env_steps
+        """Returns the env steps at which training started, or None; a pause moves them."""
+        start, resumed_at = self.learning_start_env_steps, self._resumed_at
+        if start is None or resumed_at is None:
+            return start
+        return start + int(self._env_steps) - resumed_at
 
     def restore(self, state: int | None) -> None:
-        """Goes back to `state`."""
+        """Goes back to `state`; training waits where the replay has lost what it held."""
         self.learning_start_env_steps = state
+        self._resumed_at = None if state is None else int(self._env_steps)
 
 
 def side_by_side(collect: Callable[[], None], train: Callable[[], T]) -> T:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from pipelines.comparison import html_page
 from pipelines.comparison.experiment import Experiment
@@ -14,6 +13,7 @@ from pipelines.posts import bandit, by_episode, double_q, provenance, running, s
 from pipelines.posts.catalogue import Tutorial
 from pipelines.posts.cells import Cell, has_episodes, read
 from pipelines.posts.findings import Findings
+from pipelines.runs.summary import Summary
 
 
 class Figure(Protocol):
@@ -212,5 +212,4 @@ def _provenance(plan: Experiment, root: pathlib.Path) -> Iterator[str]:
 
 
 def _seconds(path: pathlib.Path) -> float:
-    entries: dict[str, Any] = json.loads(path.read_text())
-    return float(entries['wall_seconds'])
+    return Summary.read(path).wall_seconds

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
 import re
 import subprocess
-from typing import Any
+from typing import Any, TypedDict
 
 import psutil
 
-from pipelines import files
+from pipelines import files, json_files
 
 _NAME = 'provenance.json'
 _PACKAGES = ('tensorflow', 'tf-agents', 'gymnasium', 'dm-reverb', 'numpy')
 _GIT_SECONDS = 10
+
+
+class _Start(TypedDict):
+    date: str
+    commit: str
+    machine: str
+    versions: dict[str, str]
 
 
 def note(root: pathlib.Path) -> None:
@@ -35,7 +41,9 @@ def note(root: pathlib.Path) -> None:
 def read(root: pathlib.Path) -> list[dict[str, Any]]:
     """The starts so far, oldest first: 'date', 'commit', 'machine', 'versions'."""
     path = root / _NAME
-    return json.loads(path.read_text()) if path.exists() else []
+    if not path.exists():
+        return []
+    return json_files.read(path, list[_Start], cure='delete it; the starts before are forgotten')
 
 
 def today() -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from pipelines import json_files
 from pipelines.comparison import experiment, scheduler
 from pipelines.comparison.experiment import Experiment, Run
 from pipelines.posts import provenance
@@ -58,7 +58,10 @@ def is_quick(root: pathlib.Path, quick_bindings: Sequence[str]) -> bool:
     Raises:
       FileNotFoundError: `root` holds no experiment.
     """
-    cells = json.loads((root / 'experiment.json').read_text()).values()
+    path = root / 'experiment.json'
+    if not path.exists():
+        raise FileNotFoundError(path)
+    cells = json_files.read(path, dict[str, list[str]]).values()
     flags = {f'--gin_bindings={binding}' for binding in quick_bindings}
     return all(flags <= set(lines) for lines in cells)
 

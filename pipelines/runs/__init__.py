@@ -1,6 +1,7 @@
 """A run's directory: what is kept while the run lasts, and what a finished run leaves.
 
 run_dir        the directory: its lock, and which experiment it holds
+identity       which experiment that is, in a file that is mended from checkpoints
 training       what a session needs to know about an agent and its training
 session        logging, evaluating, saving and stopping, around the turns of any algorithm
 extent         how far a run is, and what is left of it

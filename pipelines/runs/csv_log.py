@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import pathlib
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
+
+Mark = list[int]  # [length in bytes, CRC-32 of the bytes since the mark before]
 
 
 class CsvLog:
@@ -14,39 +18,66 @@ class CsvLog:
 
     def __init__(self, path: pathlib.Path, columns: Sequence[str]):
         """Prepares; call `restore` (if there is a checkpoint) and `open` before the first row."""
-        self.path, self._columns, self._num_bytes = path, tuple(columns), 0
+        self.path, self._columns = path, tuple(columns)
+        self._marks: list[Mark] = []
 
-    def state(self) -> int:
-        """Syncs the rows so far to disk; returns the file's length in bytes."""
+    def state(self) -> list[Mark]:
+        """Syncs the rows so far to disk; returns where it ended at each call."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        return self._file.tell()
+        start, end = self._num_bytes, self._file.tell()
+        if end > start:
+            with open(self.path, 'rb') as f:
+                f.seek(start)
+                self._marks = [*self._marks, [end, zlib.crc32(f.read(end - start))]]
+        return self._marks
 
-    def restore(self, num_bytes: int) -> None:
-        """Goes back to a length that `state` returned; `open` then cuts the file there."""
-        self._num_bytes = num_bytes
+    def restore(self, marks: list[Mark]) -> None:
+        """Goes back to what `state` returned; `open` then cuts the file there."""
+        self._marks = marks
+
+    @property
+    def _num_bytes(self) -> int:
+        return self._marks[-1][0] if self._marks else 0
 
     def open(self) -> list[dict[str, str]]:
         """Opens the file, cuts it to its length at the checkpoint, and returns its rows.
 
-        A file that this run cannot have written is set aside, and a new one is started.
+        A file that has changed since then is set aside. The new one has its rows but those between
+        the two checkpoints where it has changed.
         """
+        data = self.path.read_bytes() if self.path.exists() else b''
+        starts = [0, *(end for end, _ in self._marks)]
+        pieces = [data[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+        whole = [
+            piece
+            for piece, (_, checksum) in zip(pieces, self._marks, strict=True)
+            if zlib.crc32(piece) == checksum
+        ]
+        if len(whole) < len(pieces):
+            return self._begin_again(_rows(whole, self._columns))
         self._file = self._open_file()
-        self._file.truncate(min(self._num_bytes, self.path.stat().st_size))
-        self._file.seek(0)
-        kept = _rows(self._file, self._columns) if self._num_bytes else []
-        if kept is None:
-            damaged = self.path.with_suffix('.csv.damaged')
-            print(f'{self.path} is damaged: it is {damaged.name} now, and a new file starts here')
-            self._file.close()
-            os.replace(self.path, damaged)
-            self._file = self._open_file()
-            kept, self._num_bytes = [], 0
+        self._file.truncate(self._num_bytes)
         self._file.seek(0, os.SEEK_END)
         self._writer = csv.DictWriter(self._file, self._columns)
-        if self._num_bytes == 0:
+        if not self._num_bytes:
             self._writer.writeheader()
-        return kept
+        return _rows(whole, self._columns)
+
+    def _begin_again(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Sets the file aside, and writes these rows to a new one."""
+        damaged = self.path.with_suffix('.csv.damaged')
+        words = 'is gone'
+        if self.path.exists():
+            os.replace(self.path, damaged)
+            words = f'was damaged or changed: it is {damaged.name} now'
+        print(f'{self.path} {words}, and a new file has the {len(rows):,} rows that are whole')
+        self._marks = []
+        self._file = self._open_file()
+        self._writer = csv.DictWriter(self._file, self._columns)
+        self._writer.writeheader()
+        self._writer.writerows(rows)
+        return rows
 
     def _open_file(self) -> TextIO:
         return open(self.path, 'a+', newline='')
@@ -65,17 +96,10 @@ class CsvLog:
         self._file.close()
 
 
-def _rows(file: TextIO, column_names: Sequence[str]) -> list[dict[str, str]] | None:
-    """Returns the file's rows; None if this run cannot have written them."""
-    reader = csv.DictReader(file)
-    try:
-        rows = list(reader)
-        for row in rows:
-            int(row['env_steps'])
-            [float(value) for value in row.values() if value != '']
-    except (csv.Error, KeyError, TypeError, ValueError):
-        return None
-    return rows if reader.fieldnames == list(column_names) else None
+def _rows(pieces: Sequence[bytes], columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows in whole pieces of a file, of which the first may have the header."""
+    reader = csv.reader(io.StringIO(b''.join(pieces).decode(), newline=''))
+    return [dict(zip(columns, row, strict=True)) for row in reader if row != list(columns)]
 
 
 def short(value: Any) -> str:

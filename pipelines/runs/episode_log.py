@@ -42,11 +42,11 @@ class EpisodeLog:
 
     def state(self) -> dict:
         """Syncs the rows so far to disk; returns what `restore` needs."""
-        return {'num_bytes': self._csv.state()}
+        return {'csv': self._csv.state()}
 
     def restore(self, state: dict) -> None:
         """Goes back to `state`; `open` then cuts the file there."""
-        self._csv.restore(state['num_bytes'])
+        self._csv.restore(state['csv'])
 
     def open(self) -> None:
         """Opens the file, and adds the rows that it keeps to the event file."""

@@ -6,7 +6,7 @@ import neither tf_agents nor this project.
     policy/saved_model.pb, variables/   signatures `action` (a TimeStep) and `act`
     policy/policy_card.json             environment, specs, training, configuration, versions
     policy/proof.npz                    observations, and the live policy's outputs
-    policy/export_report.json           the proof's outcome
+    policy/export_report.json           the proof's outcome, and checksums of the other files
 
 `act` takes `observation` [B, ...], so a server or another language needs no TimeStep. Observations
 that are dicts are given part by part, by their names; one part is `action_mask`, bool [B, A], where
@@ -29,6 +29,8 @@ import contextlib
 import importlib.metadata
 import json
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -42,11 +44,12 @@ from tf_agents.trajectories import time_step as ts
 
 from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
-from pipelines import files
+from pipelines import files, json_files
 from pipelines.errors import UserError
-from pipelines.runs import act, weights
+from pipelines.runs import act, card, weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
+_NOT_FINITE = 'an action is not finite'
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
 
 
@@ -80,13 +83,18 @@ def proven_exports(
     tf.random.set_seed(None)
     for name, export in exports.items():
         _save(export.policy, directories[name], card, export.observations)
-    proof = subprocess.Popen(
-        [sys.executable, '-I', str(_PROOF_SCRIPT), *map(str, directories.values())],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     with contextlib.ExitStack() as stack:
+        root_for_proof = stack.enter_context(files.for_tensorflow(root, inherit=True))
+        proof = subprocess.Popen(
+            [
+                sys.executable, '-I', str(_PROOF_SCRIPT),
+                *(str(root_for_proof / directory.name) for directory in directories.values()),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            close_fds=False,
+        )  # fmt: skip
         stack.callback(proof.kill)
         yield {name: LoadedPolicy(str(directory)) for name, directory in directories.items()}
         out, err = proof.communicate()
@@ -94,63 +102,30 @@ def proven_exports(
         where = ', '.join(map(str, directories.values()))
         raise RuntimeError(f'a policy in {where} failed its proof:\n{out}{err}')
     for directory, report in zip(directories.values(), json.loads(out), strict=True):
-        files.write_json(directory / 'export_report.json', report)
+        exported = sorted(path for path in directory.rglob('*') if path.is_file())
+        report['files'] = {str(p.relative_to(directory)): files.checksum(p) for p in exported}
+        json_files.write(directory / 'export_report.json', report)
     for name, directory in directories.items():
         files.replace_dir(directory, root / name)
 
 
-def _save(policy: Any, directory: pathlib.Path, card: dict, observations: Any) -> None:
+def _save(policy: Any, directory: pathlib.Path, about: dict, observations: Any) -> None:
     signature = act.signature(policy)
     example = act.examples(policy, signature, observations)
     saver = policy_saver.PolicySaver(policy, batch_size=None)
     saver.signatures['act'] = signature
-    saver.save(str(directory))
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    with files.for_tensorflow(directory) as path:
+        saver.save(str(path))
     live = {name: value.numpy() for name, value in act.call(signature, example).items()}
     stochastic = getattr(policy, 'stochastic', False)
     inputs = {f'input_{name}': value for name, value in example.items()}
     outputs = {f'live_{name}': value for name, value in live.items()}
     np.savez_compressed(directory / 'proof.npz', stochastic=stochastic, **inputs, **outputs)
-    described = specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
+    described = card.specs(policy.time_step_spec, policy.action_spec, policy.policy_state_spec)
     described |= {'weights': weights.described(policy), 'versions': _versions()}
-    files.write_json(directory / 'policy_card.json', card | described)
-
-
-def specs(time_step_spec: ts.TimeStep, action_spec: Any, state_spec: Any = ()) -> dict:
-    """Describes the specs of observation, action and policy state (if any) as JSON values."""
-    described = {
-        'observation_spec': tf.nest.map_structure(_spec, time_step_spec.observation),
-        'action_spec': _spec(action_spec),
-    }
-    if tf.as_dtype(action_spec.dtype).is_integer and len(action_spec.shape):
-        described['action_spec'] |= {
-            name: np.broadcast_to(bound, action_spec.shape).tolist()
-            for name, bound in (('minimum', action_spec.minimum), ('maximum', action_spec.maximum))
-        }
-    if state_spec:
-        described['state_spec'] = tf.nest.map_structure(_spec, state_spec)
-    return described
-
-
-def _spec(spec: Any) -> dict:
-    dtype = tf.as_dtype(spec.dtype)
-    described = {'shape': list(spec.shape), 'dtype': dtype.name}
-    if dtype.is_integer and not described['shape']:  # the range gives the number of values
-        described['minimum'] = int(np.min(spec.minimum))
-        described['maximum'] = int(np.max(spec.maximum))
-    elif spec.name == 'categories':  # so do the ranges of a MultiDiscrete's elements
-        for name, bound in (('minimum', spec.minimum), ('maximum', spec.maximum)):
-            described[name] = np.broadcast_to(bound, spec.shape).tolist()
-    return described
-
-
-def _difference(name: str, policys: Mapping[str, Any], environments: Mapping[str, Any]) -> str:
-    """How two descriptions differ; where both are dicts of parts, the first part that does."""
-    if _is_array(policys) or _is_array(environments):
-        return f"{name} is {policys}, the environment's is {environments}"
-    parts = sorted(policys.keys() | environments.keys())
-    part = next(part for part in parts if policys.get(part) != environments.get(part))
-    one, other = (each.get(part, 'missing') for each in (policys, environments))
-    return f"{name} of '{part}' is {one}, the environment's is {other}"
+    json_files.write(card.path_in(directory), about | described)
 
 
 def _versions() -> dict[str, str]:
@@ -158,9 +133,9 @@ def _versions() -> dict[str, str]:
     return versions | {'python': sys.version.split()[0]}
 
 
-def _is_array(described: Mapping[str, Any]) -> bool:
-    """Whether a spec in a card is an array's, not a dict's of its parts."""
-    return isinstance(described['shape'], list) if 'shape' in described else False
+def _parts(described: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The specs in a card by what `act` calls them."""
+    return {kind: described} if card.is_array(described) else act.parts(described, kind)
 
 
 def _zeros(described: Mapping[str, Any], batch_size: int) -> tf.Tensor:
@@ -184,20 +159,64 @@ class LoadedPolicy:
                     'a finished run has one in <root_dir>/policy'
                 )
         try:
-            self.card = json.loads((path / 'policy_card.json').read_text())
-            self._model = tf.saved_model.load(str(path))
-        except (OSError, ValueError, tf.errors.OpError) as e:
-            raise UserError(f"--policy_dir='{policy_dir}' holds a damaged policy: {e}") from e
+            card.check_unchanged(path)
+            self.card = json_files.read(card.path_in(path), card.PolicyCard)
+            with files.for_tensorflow(path) as readable:
+                self._model = tf.saved_model.load(str(readable))
+            self._act = self._checked_act()
+        except Exception as e:  # of a damaged SavedModel: anything
+            reason = str(e).strip().split('\n')[0] or repr(e)
+            raise UserError(f"--policy_dir='{policy_dir}' holds a damaged policy: {reason}") from e
+
+    def _checked_act(self) -> Any:
+        """The signature `act`; raises a UserError if it is not as the card says."""
+        signatures = getattr(self._model, 'signatures', {})
+        if 'act' not in signatures:
+            raise UserError("its SavedModel has no signature 'act'")
+        found = signatures['act']
+        inputs = _parts(self.card['observation_spec'], 'observation')
+        state = _parts(self.card['state_spec'], 'state') if self.card.get('state_spec') else {}
+        if state:
+            inputs |= state | {'reset': {'shape': [], 'dtype': 'bool'}}
+        outputs = {'action': self.card['action_spec'], **state}
+        given = found.structured_outputs
+        given = {name: each for name, each in given.items() if name in outputs}
+        for what, wanted, actual in (
+            ('input', inputs, found.structured_input_signature[1]),
+            ('output', outputs, given),
+        ):
+            if wanted.keys() != actual.keys():
+                raise UserError(f'the {what}s of act are {sorted(actual)}, not {sorted(wanted)}')
+            for name, spec in wanted.items():
+                words = f'{actual[name].dtype.name} {actual[name].shape}'
+                same = actual[name].shape.is_compatible_with([None, *spec['shape']])
+                if not same or actual[name].dtype != tf.as_dtype(spec['dtype']):
+                    raise UserError(
+                        f"the {what} '{name}' of act is {words}, not {spec['dtype']} "
+                        f'{[None, *spec["shape"]]}'
+                    )
+        return found
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Within it, what fails while the policy plays is a UserError."""
+        try:
+            yield
+        except tf.errors.OpError as e:
+            found = re.search(rf'assertion failed: \[([^\]]*)|({_NOT_FINITE})', e.message)
+            lines = e.message.replace('Graph execution error:', '').strip().split('\n')
+            reason = next(filter(None, found.groups())) if found else lines[0]
+            raise UserError(f'the policy cannot play: {reason}') from e
 
     def check_fits(self, envs: GymnasiumEnv) -> None:
         """Raises a UserError if the environment's specs differ from the policy's."""
-        described = specs(envs.time_step_spec(), envs.action_spec())
+        described = card.specs(envs.time_step_spec(), envs.action_spec())
         described['observation_spec'] = self._taken(described['observation_spec'])
         for name, actual in described.items():
-            if actual != self.card[name]:
+            if actual != self.card.get(name):
                 raise UserError(
                     f"the policy was trained on '{self.card['env_name']}' and does not fit "
-                    f"'{envs.name}': its {_difference(name, self.card[name], actual)}"
+                    f"'{envs.name}': its {card.difference(name, self.card[name], actual)}"
                 )
 
     def _taken(self, observation: Any) -> Any:
@@ -215,7 +234,7 @@ class LoadedPolicy:
         spec = self.card.get('state_spec')
         if not spec:
             return ()
-        if _is_array(spec):
+        if card.is_array(spec):
             return _zeros(spec, batch_size)
         return {name: _zeros(part, batch_size) for name, part in spec.items()}
 
@@ -233,7 +252,21 @@ class LoadedPolicy:
         if self.card.get('state_spec'):
             inputs['reset'] = tf.equal(time_step.step_type, ts.StepType.FIRST)
             inputs |= act.parts(policy_state, 'state')
-        outputs = self._model.signatures['act'](**inputs)
+        outputs = self._act(**inputs)
+        with tf.control_dependencies([self._is_possible(outputs['action'])]):
+            outputs['action'] = tf.identity(outputs['action'])
         if not self.card.get('state_spec'):
             return outputs, ()
         return outputs, act.state_from(outputs, policy_state)
+
+    def _is_possible(self, action: tf.Tensor) -> Any:
+        """An operation that fails if an action cannot be one."""
+        spec = self.card['action_spec']
+        if not action.dtype.is_integer:
+            return tf.debugging.assert_all_finite(action, _NOT_FINITE)
+        low, high = (
+            tf.constant(spec.get(name, 0), action.dtype) for name in ('minimum', 'maximum')
+        )
+        inside = tf.reduce_all((action >= low) & (action <= high)) if 'maximum' in spec else True
+        words = f'an action is outside {spec.get("minimum")} to {spec.get("maximum")}'
+        return tf.debugging.assert_equal(inside, True, words)

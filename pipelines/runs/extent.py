@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TypedDict
 
+from pipelines.runs.summary import Stop
 from pipelines.runs.training import Training
 from pipelines.settings import RunSchedule
 
@@ -14,7 +15,7 @@ class State(TypedDict):
 
     wall_seconds: float
     train_steps: int  # for human readers
-    stopped: dict[str, str] | None
+    stopped: Stop | None
 
 
 class Extent:
@@ -29,7 +30,7 @@ class Extent:
         """
         self._schedule, self._training = schedule, training
         self.wall_seconds = 0.0  # of training and evaluations, at the last `read_clock`
-        self.stopped: dict[str, str] | None = None  # see `Summary.stopped`
+        self.stopped: Stop | None = None  # by a callback
 
     @property
     def env_steps(self) -> int:
@@ -77,7 +78,7 @@ class Extent:
 
     def stop(self, by: str, why: str) -> None:
         """Makes the run complete; the first to stop it counts."""
-        self.stopped = self.stopped or {'by': by, 'why': why, 'within': self._schedule.ends}
+        self.stopped = self.stopped or Stop(by=by, why=why, within=self._schedule.ends)
 
     def start_clock(self) -> None:
         """Goes on counting seconds."""

@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 
 from pipelines.protocols import Metrics
-from pipelines.runs.csv_log import CsvLog, short
+from pipelines.runs.csv_log import CsvLog, Mark, short
 from pipelines.runs.events import Events
 
 
@@ -59,7 +59,7 @@ class Cadence:
 class State(TypedDict):
     """What a checkpoint records."""
 
-    num_bytes: int  # of progress.csv; rows written after the checkpoint are cut off
+    csv: list[Mark]  # of progress.csv; rows written after the checkpoint are cut off
     maxima: dict[str, float]
 
 
@@ -92,11 +92,11 @@ class Progress:
 
     def state(self) -> State:
         """Syncs the rows so far to disk; returns what `restore` needs."""
-        return State(num_bytes=self._csv.state(), maxima=self.maxima)
+        return State(csv=self._csv.state(), maxima=self.maxima)
 
     def restore(self, state: State) -> None:
         """Goes back to `state`; `open` then cuts the file there."""
-        self._csv.restore(state['num_bytes'])
+        self._csv.restore(state['csv'])
         self.maxima = state['maxima']
 
     def open(self, limits: Mapping[str, int], start: Mapping[str, int]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from agents.policies import GreedyQPolicy
 from agents.raw_screen_policy import RawScreenPolicy, ScreensToFrame
 from envs.task import Task
-from pipelines import gin_config
+from pipelines import files, gin_config
 from pipelines.loops import overestimation
 from pipelines.loops.evaluation import make_evaluator
 from pipelines.runs import curves, export, published, video
@@ -27,6 +27,7 @@ from pipelines.settings import RunSchedule
 
 _NUM_SCREENS = 64
 _FILM_FPS = 15
+_LEFT = ('progress.csv', 'episodes.csv', 'curve.png', 'metrics.png')  # beside the policies
 
 
 def summarise(
@@ -120,8 +121,17 @@ def write(
         overestimation=values.known() if values else None,
         policy_dir=str(root / 'policy'),
     )
+    left = [*_LEFT, *(path for name in exports for path in _files_of(root, name))]
+    sums = {name: sum_ for name in left if (sum_ := files.checksum(root / name)) is not None}
+    summary = dataclasses.replace(summary, checksums=sums)
     summary.write(root / 'summary.json')
     print(_closing_words(summary, values, root, video.draws(task)))
+
+
+def _files_of(root: pathlib.Path, name: str) -> list[str]:
+    """The paths of an export's files below `root`."""
+    paths = (root / name).rglob('*')
+    return sorted(str(path.relative_to(root)) for path in paths if path.is_file())
 
 
 def _card(training: Training, summary: Summary) -> dict[str, Any]:

@@ -6,7 +6,7 @@
     episodes.csv    one row per training episode
     tensorboard/    the same, for TensorBoard
     checkpoints/    <env steps>/ for each checkpoint (see `checkpoints`), and identity.json,
-                    which says what experiment this is
+                    which says what experiment this is (see `identity`)
     replay/         every step collected, written once (see `experience.log`)
     policy/         the exported policy (also policy_raw/, policy_stochastic/)
     videos/         GIFs of greedy play    curve.png  metrics.png  summary.json
@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import json
 import pathlib
+import re
 from collections.abc import Iterable, Mapping
 
 import gin
@@ -28,11 +28,13 @@ import gin
 from envs.errors import EnvError
 from pipelines import files, gin_config
 from pipelines.errors import UserError
+from pipelines.json_files import Damaged
+from pipelines.runs import checkpoints, identity
+from pipelines.runs.checkpoints import FORMAT
 from pipelines.runs.summary import Summary
 from pipelines.settings import RunSchedule
 
 _NOTHING = ('None', '()', '[]', '{}')  # what a setting is that is left out
-FORMAT = '3'  # of identity.json and of checkpoints
 _POLICIES = ('policy', 'policy_raw', 'policy_stochastic')
 _ENVIRONMENT_ERROR = 'environment_error.txt'
 _FILES = (
@@ -40,6 +42,9 @@ _FILES = (
     _ENVIRONMENT_ERROR,
 )  # fmt: skip
 _OWN_NAMES = (*_POLICIES, *_FILES)
+_ALL_FILES = (*_FILES, 'progress.csv', 'episodes.csv', 'checkpoints/identity.json')
+_ALL_DIRECTORIES = (*_POLICIES, 'checkpoints', 'replay', 'tensorboard', 'videos')
+_LEFTOVER = re.compile(r'(\d{12,}|identity\.json)\.(tmp|old)')  # among the checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +65,6 @@ class Claim:
         bindings = gin_config.operative_bindings()
         experiment = {k: v for k, v in sorted(bindings.items()) if k not in set(self.may_change)}
         return {'format': FORMAT, '--seed': str(self.seed), **self.resolved, **experiment}
-
-
-def remembered(root_dir: str, name: str) -> str | None:
-    """What a run decided about `name` when it began; None if it did not, or has not begun."""
-    path = pathlib.Path(root_dir).expanduser() / 'checkpoints' / 'identity.json'
-    try:
-        return json.loads(path.read_text()).get(name)
-    except (OSError, ValueError):
-        return None
 
 
 class RunDir:
@@ -95,6 +91,7 @@ class RunDir:
                 f"--root_dir='{root_dir}' is in use by another process; wait for it, or choose "
                 'another directory'
             ) from e
+        self.identity: dict[str, str] = {}  # once it is claimed
         self._remove_leftovers()
 
     def __enter__(self) -> RunDir:
@@ -118,10 +115,11 @@ class RunDir:
 
     def _remove_leftovers(self) -> None:
         """Cleans up after a kill; touches nothing that other programs made."""
-        checkpoints = self.path / 'checkpoints'
-        if not (checkpoints / 'identity.json').exists():
+        kept = self.path / 'checkpoints'
+        if not (kept / 'identity.json').exists():
             return
-        own = [*checkpoints.glob('*'), *(self.path / f'{name}.tmp' for name in _OWN_NAMES)]
+        own = [path for path in kept.glob('*') if _LEFTOVER.fullmatch(path.name)]
+        own += [self.path / f'{name}.tmp' for name in _OWN_NAMES]
         own += [self.path / f'{name}.old' for name in _POLICIES]
         own += (self.path / 'videos').glob('*.tmp')
         for path in own:
@@ -141,44 +139,61 @@ class RunDir:
           UserError: the directory holds a different experiment; the message names the first
             difference.
         """
-        identity, path = claim.identity, self.path / 'checkpoints' / 'identity.json'
-        path.parent.mkdir(exist_ok=True)
-        if path.exists():
-            before = json.loads(path.read_text())
-            self._check_same({k: v for k, v in before.items() if k not in claim.decided}, identity)
-        files.write_json(path, {**identity, **claim.decided})
+        self._check_kinds()
+        before, note = identity.read(self.path)
+        now = claim.identity
+        if before:
+            self._check_same({k: v for k, v in before.items() if k not in claim.decided}, now)
+        print(note, end='\n' if note else '')
+        self.identity = {**now, **claim.decided}
+        identity.path_in(self.path).parent.mkdir(exist_ok=True)
+        identity.write(self.path, self.identity)
         files.write_text(
             self.path / 'config.gin', f'# --seed={claim.seed}\n{gin.operative_config_str()}'
         )
         (self.path / _ENVIRONMENT_ERROR).unlink(missing_ok=True)  # of an earlier start
-        summary_path = self.path / 'summary.json'
-        if not summary_path.exists():
+        summary = self._summary(claim.schedule)
+        if summary is None:
             return True
-        summary = Summary.read(summary_path)
-        schedule = claim.schedule
-        if not summary.covers(schedule.length, schedule.num_episodes, schedule.ends):
-            return True
-        if summary.stopped is not None:
-            print(
-                f'{self.path} is finished: {summary.env_steps:,} env steps, evaluation '
-                f"{summary.eval_mean:.1f}. '{summary.stopped['by']}' stopped it: "
-                f'{summary.stopped["why"]}. Change the callbacks to train longer.'
-            )
-            return False
-        by_episodes = schedule.num_episodes and summary.episodes >= schedule.num_episodes
-        print(
-            f'{self.path} is finished: {summary.env_steps:,} env steps, evaluation '
-            f'{summary.eval_mean:.1f}. Raise num_{"episodes" if by_episodes else schedule.unit} '
-            'to train longer.'
-        )
+        print(f'{self.path} is finished: {_in_words(summary, claim.schedule)}')
         return False
 
-    def _check_same(self, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-        if before.get('format') != FORMAT:
+    def _summary(self, schedule: RunSchedule) -> Summary | None:
+        """What a finished run of this length has left; None if something is left to do.
+
+        Raises:
+          UserError: what it has left is damaged, and there is no checkpoint to make it from.
+        """
+        path = self.path / 'summary.json'
+        if not path.exists():
+            return None
+        try:
+            summary = Summary.read(path)
+        except Damaged as e:
+            problem = str(e)
+        else:
+            if not summary.covers(schedule.length, schedule.num_episodes, schedule.ends):
+                return None
+            if not (changed := summary.changed(self.path)):
+                return summary
+            problem = f'{self.path / changed[0]} is missing or was changed'
+        if not checkpoints.all_in(self.path / 'checkpoints'):
             raise UserError(
-                f"--root_dir='{self.path}' was written by another version of this program: resume "
-                'it with that version, or choose another directory'
+                f'{problem}, and without a checkpoint it cannot be made again: put a copy back'
             )
+        print(f'{problem}: what the finished run left is made again from its checkpoint')
+        return None
+
+    def _check_kinds(self) -> None:
+        """Raises a UserError if a directory is where a file should be, or the reverse."""
+        for name in _ALL_FILES:
+            if (self.path / name).is_dir():
+                raise UserError(f'{self.path / name} is a directory and should be a file: move it')
+        for name in _ALL_DIRECTORIES:
+            if (self.path / name).is_file():
+                raise UserError(f'{self.path / name} is a file and should be a directory: move it')
+
+    def _check_same(self, before: Mapping[str, str], now: Mapping[str, str]) -> None:
         for name in sorted(before.keys() | now.keys()):
             if name not in before and now[name] in _NOTHING:
                 continue  # a setting that is newer than the run, and that changes nothing
@@ -188,3 +203,15 @@ class RunDir:
                     f'{before.get(name, "not set")} and is now {now.get(name, "not set")}; choose '
                     'another directory'
                 )
+
+
+def _in_words(summary: Summary, schedule: RunSchedule) -> str:
+    """How far a finished run is, and how to make it longer."""
+    words = f'{summary.env_steps:,} env steps, evaluation {summary.eval_mean:.1f}. '
+    if summary.stopped is not None:
+        return (
+            f"{words}'{summary.stopped['by']}' stopped it: {summary.stopped['why']}. Change the "
+            'callbacks to train longer.'
+        )
+    by_episodes = schedule.num_episodes and summary.episodes >= schedule.num_episodes
+    return f'{words}Raise num_{"episodes" if by_episodes else schedule.unit} to train longer.'

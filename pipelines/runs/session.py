@@ -28,6 +28,7 @@ from pipelines.runs.best_policy import BestPolicy
 from pipelines.runs.callbacks import ERROR_FILE, CallbackError, Callbacks
 from pipelines.runs.checkpoints import Checkpoints
 from pipelines.runs.extent import Extent
+from pipelines.runs.identity import Kept
 from pipelines.runs.progress import Cadence
 from pipelines.runs.records import Records
 from pipelines.runs.run_dir import RunDir
@@ -80,6 +81,7 @@ class Session:
                 env_steps=training.env_steps,
             ),
             {
+                'identity': Kept(run.identity),
                 'session': self.extent,
                 'statistics': training.statistics,
                 'best_policy': self._best_policy,

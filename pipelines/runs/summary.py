@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import pathlib
-from typing import Any
+import typing
+from typing import Any, TypedDict
 
-from pipelines import files
-from pipelines.errors import UserError
+from pipelines import files, json_files
 
 _UNITS = ('env_steps', 'episodes')
+
+
+class Stop(TypedDict):
+    """What a callback that ended a run has left."""
+
+    by: str  # its name
+    why: str
+    within: str  # `RunSchedule.ends`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,8 +48,8 @@ class Summary:
     eval_mean: float  # of `eval_returns`
     overestimation: dict[str, float] | None = None  # of the export
     policy_dir: str = ''
-    # If a callback ended the run: its name (`by`), `why`, and `within` what (`RunSchedule.ends`).
-    stopped: dict[str, str] | None = None
+    stopped: Stop | None = None  # if a callback ended the run
+    checksums: dict[str, str] = dataclasses.field(default_factory=dict)  # of what it left, by path
     more: dict[str, Any] = dataclasses.field(default_factory=dict)  # what one algorithm adds
 
     def covers(self, length: int, episode_limit: int | None, ends: str = '') -> bool:
@@ -71,29 +78,53 @@ class Summary:
                 entries |= value
             elif field.name != 'unit' and value is not None:
                 entries[field.name] = value
-        files.write_json(path, entries)
+        json_files.write(path, entries)
 
     @classmethod
     def read(cls, path: pathlib.Path) -> Summary:
         """Reads what `write` wrote.
 
         Raises:
-          UserError: the file cannot be read or lacks a field; the message names it.
+          UserError: the file cannot be read, or a field is missing or of another type; the message
+            names it.
         """
-        try:
-            entries = json.loads(path.read_text())
-        except (OSError, ValueError) as e:
-            reason = getattr(e, 'strerror', None) or e
-            raise UserError(f'{path} cannot be read: {reason}') from e
-        if not isinstance(entries, dict):
-            raise UserError(f'{path} cannot be read: it does not hold a JSON object')
+        entries = json_files.read(path, dict[str, Any])
         known: dict[str, Any] = {}
         for unit in _UNITS:
             if (length := entries.pop(f'num_{unit}', None)) is not None:
                 known |= {'unit': unit, 'length': length}
+        hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
             if field.name in entries:
                 known[field.name] = entries.pop(field.name)
             elif field.default is field.default_factory is dataclasses.MISSING:
-                raise UserError(f"{path} cannot be read: it has no '{field.name}'")
+                raise json_files.Damaged(f"{path} cannot be read: it has no '{field.name}'")
+            if field.name not in known:
+                continue
+            name = f'num_{known["unit"]}' if field.name == 'length' else field.name
+            words = json_files.misfit(known[field.name], hints[field.name], name)
+            if words is not None:
+                raise json_files.Damaged(f'{path} cannot be read: {words}')
         return cls(**known, more=entries)
+
+    @classmethod
+    def is_whole(cls, path: pathlib.Path) -> bool:
+        """Whether `read` would succeed."""
+        try:
+            cls.read(path)
+        except json_files.Damaged:
+            return False
+        return True
+
+    def changed(self, root: pathlib.Path, names: typing.Collection[str] | None = None) -> list[str]:
+        """What the run left in `root`, and is no longer as it was.
+
+        Args:
+          root: directory of the run.
+          names: paths below it that matter; None: all that `checksums` knows.
+        """
+        return [
+            name
+            for name, checksum in self.checksums.items()
+            if (names is None or name in names) and files.checksum(root / name) != checksum
+        ]

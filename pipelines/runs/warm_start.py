@@ -51,7 +51,7 @@ class WarmStart:
         policy_dir = self._policy_dir()
         try:
             exported = weights.read(policy_dir)
-        except (OSError, ValueError, LookupError, tf.errors.OpError) as e:
+        except (UserError, OSError, ValueError, LookupError, tf.errors.OpError) as e:
             reason = str(e).strip().split('\n')[0]
             self._fail(f'{policy_dir} holds a damaged policy: {reason}')
         ours, theirs = self._ours(), self._theirs(exported)

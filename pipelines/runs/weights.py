@@ -10,12 +10,14 @@ earlier versions do not.
 
 from __future__ import annotations
 
-import json
 import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from pipelines import files, json_files
+from pipelines.runs import card
 
 # From a policy to its Q-network, or to its actor network; one that stacks frames has it inside.
 _TO_THE_NETWORK = ('q_network', '_network', 'stack_network')
@@ -67,19 +69,19 @@ def read(policy_dir: pathlib.Path) -> Exported:
     """Reads an exported policy's variables, without making the policy.
 
     Raises:
-      OSError, ValueError, LookupError, tf.errors.OpError: the export is damaged.
+      UserError, OSError, ValueError, tf.errors.OpError: the export is damaged.
     """
-    card = json.loads((policy_dir / 'policy_card.json').read_text())
-    if not isinstance(card, dict):
-        raise ValueError('policy_card.json does not hold a JSON object')
-    reader = tf.train.load_checkpoint(str(policy_dir / 'variables' / 'variables'))
+    card.check_unchanged(policy_dir)
+    entries = json_files.read(card.path_in(policy_dir), card.WeightsCard)
+    with files.for_tensorflow(policy_dir / 'variables') as path:
+        reader = tf.train.load_checkpoint(str(path / 'variables'))
     known = reader.get_variable_to_shape_map()
     arrays: list[np.ndarray] = []
     while (key := f'model_variables/{len(arrays)}/.ATTRIBUTES/VARIABLE_VALUE') in known:
         arrays.append(reader.get_tensor(key))
-    listed = card.get('weights')
+    listed = entries.get('weights')
     if listed is None:
-        return Exported(card, None, arrays)
+        return Exported(entries, None, arrays)
     if [list(array.shape) for array in arrays] != [entry['shape'] for entry in listed]:
         raise ValueError('policy_card.json lists other weights than variables/ holds')
-    return Exported(card, [entry['name'] for entry in listed], arrays)
+    return Exported(entries, [entry['name'] for entry in listed], arrays)

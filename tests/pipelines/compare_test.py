@@ -10,9 +10,9 @@ import time
 import psutil
 import pytest
 
-from pipelines import compare
+from pipelines import compare, json_files
 from pipelines.comparison import experiment
-from pipelines.runs import run_dir
+from pipelines.runs import checkpoints
 from tests import warm_python
 from tests.pipelines.fake_runs import finished_run
 
@@ -181,7 +181,7 @@ def test_runs_killed_twice_are_each_finished_once_and_one_that_fails_is_named(tm
     cell = root_dir / 'short' / 'plain'
     foreign = cell / 'seed_1' / 'checkpoints' / 'identity.json'
     foreign.parent.mkdir(parents=True)
-    foreign.write_text(json.dumps({'format': run_dir.FORMAT, '--seed': '5'}))
+    json_files.write(foreign, {'format': checkpoints.FORMAT, '--seed': '5'})
     error = fails(capsys, *flags(write(tmp_path / 'more.toml', FIRST_CELL, seeds=3), root_dir))
     assert '1 of 3 runs failed; short/plain/seed_1: ' in error
     assert 'holds a different experiment: --seed was 5 and is now 1' in error

@@ -8,11 +8,11 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 from tf_agents.trajectories import time_step as ts
 
 from envs.task import Task
-from pipelines import evaluate, files, train_ddqn, train_reinforce
+from pipelines import evaluate, train_ddqn, train_reinforce
 from pipelines.errors import UserError
 from pipelines.loops import evaluation
 from pipelines.runs import export
-from tests.pipelines.whole_runs import RunsOfOneProof, is_proven, read_json
+from tests.pipelines.whole_runs import RunsOfOneProof, change_card, is_proven, read_json
 
 SPACES = {
     # Two parts have the names of a time step's own fields, two those of the proof's own arrays.
@@ -179,9 +179,7 @@ def test_what_does_not_fit_is_named_by_its_part(runs):
 def test_evaluate_plays_and_films_a_policy_of_parts(runs, tmp_path, capsys):
     film = tmp_path / 'play.gif'
     flags = [f'--policy_dir={runs.policy("parts")}', '--episodes=2', f'--video={film}']
-    card_path = runs.policy('parts') / 'policy_card.json'
-    card = read_json(runs.policy('parts'), 'policy_card.json')
-    files.write_json(card_path, card | task('parts').card())
+    change_card(runs.policy('parts'), **task('parts').card())
     assert evaluate.main(['evaluate', *flags]) == 0, capsys.readouterr().err
     assert film.read_bytes()[:3] == b'GIF'
 

@@ -11,7 +11,7 @@ from unittest import mock
 
 from tensorboard.backend.event_processing import event_accumulator
 
-from pipelines import files, signals
+from pipelines import files, json_files, signals
 from pipelines.runs import export
 
 
@@ -94,12 +94,20 @@ class RunsOfOneProof:
                     self.run(other)
             self._proven = self._directory / 'policies'
             self._proven.mkdir()
-            with export.proven_exports(self._proven, self._exports, card={}):
+            with export.proven_exports(self._proven, self._exports, card={'env_name': ''}):
                 pass
             for exported_as, card in self._cards.items():
-                path = self._proven / exported_as / 'policy_card.json'
-                files.write_json(path, card | json.loads(path.read_text()))
+                change_card(self._proven / exported_as, **card)
         return self._proven / f'{root.name}-{exported}'
+
+
+def change_card(policy_dir, **entries):
+    """Changes entries of an exported policy's card, as if it had been exported so."""
+    card, report = (policy_dir / f'{name}.json' for name in ('policy_card', 'export_report'))
+    json_files.write(card, json.loads(card.read_text()) | entries)
+    about = json.loads(report.read_text())
+    about['files']['policy_card.json'] = files.checksum(card)
+    json_files.write(report, about)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,14 @@
 import importlib
-import json
 import pathlib
 import textwrap
 
 import gin
 import pytest
 
-from pipelines import files
+from pipelines import files, json_files
 from pipelines.comparison import experiment
 from pipelines.errors import UserError
+from tests.pipelines.fake_runs import finished_run
 
 GOOD = """
 program = 'train_ddqn'
@@ -119,7 +119,7 @@ def test_a_changed_cell_is_refused_and_a_new_one_is_not(tmp_path):
     fewer = load(tmp_path, GOOD.replace('double_dqn = []', ''))
     assert experiment.new_cells(fewer, tmp_path) == set()
     experiment.keep(fewer, tmp_path)
-    assert json.loads((tmp_path / 'experiment.json').read_text()).keys() == cells
+    assert json_files.read(tmp_path / 'experiment.json', dict[str, list[str]]).keys() == cells
 
     for change, message in (
         (('= 600', '= 700'), 'num_env_steps = 600'),
@@ -203,3 +203,20 @@ def test_dqn_and_double_dqn_differ_in_the_choice_of_the_action_alone():
         assert plain.pop('train_ddqn.double') == 'False'
         assert double.pop('train_ddqn.double') == 'True'
         assert plain == double and plain.get('train_ddqn.target') != "'none'"
+
+
+@pytest.mark.parametrize('text', ['', '[]', 'null', '{"short/dqn": "a"}', '{"short/dqn": [1]}'])
+def test_a_damaged_experiment_json_is_one_line(tmp_path, text):
+    (tmp_path / 'experiment.json').write_text(text)
+    with pytest.raises(UserError, match='experiment.json cannot be read: .*; delete it') as error:
+        experiment.new_cells(load(tmp_path), tmp_path)
+    assert '\n' not in str(error.value)
+
+
+def test_a_run_with_a_damaged_summary_is_not_finished(tmp_path):
+    run = load(tmp_path).runs(tmp_path)[0]
+    assert not run.is_finished
+    path = finished_run(run.path) / 'summary.json'
+    assert run.is_finished
+    path.write_text('{}')
+    assert not run.is_finished

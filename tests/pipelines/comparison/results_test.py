@@ -1,9 +1,12 @@
+import dataclasses
 import json
 
 import pytest
 
+from pipelines import files
 from pipelines.comparison import results
 from pipelines.errors import UserError
+from pipelines.runs.summary import Summary
 from tests.pipelines.fake_runs import finished_run
 
 
@@ -50,9 +53,11 @@ def test_a_run_without_episodes_csv_is_named(tmp_path):
     ('name', 'content', 'reason'),
     [
         ('summary.json', '{"agent": "dqn"}', "it has no 'env_name'"),
-        ('policy/policy_card.json', '{"env_name": "a"}', "KeyError\\('config'\\)"),
-        ('policy/policy_card.json', '{"config": 1}', "its 'config' is not an object"),
-        ('policy/policy_card.json', '[]', 'TypeError'),
+        ('policy/policy_card.json', '{"env_name": "a"}', "it has no 'config'"),
+        ('policy/policy_card.json', '{"config": 1}', "'config' is 1, not an object"),
+        ('policy/policy_card.json', '{"config": {"a": 1}}', "'config.a' is 1, not a string"),
+        ('policy/policy_card.json', '[]', 'it holds \\[\\], not an object'),
+        ('policy/policy_card.json', 'null', 'it holds null, not an object'),
         ('progress.csv', 'env_steps\n1\n', "KeyError\\('return_mean_100'\\)"),
         ('progress.csv', 'env_steps,return_mean_100\n1,many\n', 'could not convert'),
     ],
@@ -60,6 +65,18 @@ def test_a_run_without_episodes_csv_is_named(tmp_path):
 def test_a_damaged_file_is_named(tmp_path, name, content, reason):
     (finished_run(tmp_path) / name).write_text(content)
     with pytest.raises(UserError, match=f'holds no finished run: .*{name} cannot be.*{reason}'):
+        results.read(tmp_path)
+
+
+def test_a_curve_that_was_changed_after_the_run_is_named(tmp_path):
+    finished_run(tmp_path)
+    summary = Summary.read(tmp_path / 'summary.json')
+    left = {'progress.csv': files.checksum(tmp_path / 'progress.csv'), 'curve.png': 'gone'}
+    dataclasses.replace(summary, checksums=left).write(tmp_path / 'summary.json')
+    results.read(tmp_path)  # a picture is not read
+    curve = tmp_path / 'progress.csv'
+    curve.write_text(curve.read_text().replace('500', '501'))
+    with pytest.raises(UserError, match='progress.csv cannot be used: it was changed'):
         results.read(tmp_path)
 
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from pipelines.errors import UserError
 from pipelines.posts import page, provenance
 from tests.pipelines.posts.fake_experiments import (
     TUTORIALS,
@@ -216,3 +217,11 @@ def test_space_invaders_before_training_has_no_loss_to_draw(tmp_path):
     assert 'No training yet: the mean reward of the 100 episodes' in ours['untrained']
     assert ours['episode_1450'] == 'Episode 1,450 has not been played yet.'
     assert 'not finished' in ours['reward']
+
+
+@pytest.mark.parametrize('text', ['', '{}', '[3]', '[{"date": "today"}]'])
+def test_a_damaged_file_of_starts_is_one_line(tmp_path, text):
+    (tmp_path / 'provenance.json').write_text(text)
+    with pytest.raises(UserError, match='provenance.json cannot be read: .*; delete it') as error:
+        provenance.note(tmp_path)
+    assert '\n' not in str(error.value)

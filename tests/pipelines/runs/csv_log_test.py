@@ -5,11 +5,11 @@ import pytest
 from pipelines.runs.csv_log import CsvLog
 
 
-def make(directory, num_bytes=None):
+def make(directory, marks=None):
     """A log that is open, and the rows that it kept."""
     log = CsvLog(directory / 'log.csv', ('env_steps', 'loss'))
-    if num_bytes is not None:
-        log.restore(num_bytes)
+    if marks is not None:
+        log.restore(marks)
     return log, log.open()
 
 
@@ -43,19 +43,46 @@ def test_without_a_checkpoint_what_is_there_is_written_over(tmp_path):
     assert kept == rows(tmp_path) == []
 
 
-@pytest.mark.parametrize('damage', [b'', b'4,', b'\0' * 30, b'x,y\r\n1,2\r\n'])
-def test_a_damaged_file_is_set_aside_and_a_new_one_started(tmp_path, capsys, damage):
-    """A damaged curve must not stop a run."""
+def change(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ('harm', 'kept'),
+    [
+        (lambda data: change(data, 3), [2, 3, 4, 5]),  # in the header, which is written again
+        (lambda data: change(data, 17), [2, 3, 4, 5]),  # a digit of a row
+        (lambda data: change(data, len(data) - 3), [0, 1, 2, 3]),
+        (lambda data: data[:-1], [0, 1, 2, 3]),  # cut: the next row would be glued to it
+        (lambda data: data[:20], []),
+        (lambda data: b'', []),
+        (lambda data: b'\0' * len(data), []),
+        (None, []),
+    ],
+)
+def test_what_was_changed_costs_the_rows_between_two_checkpoints(tmp_path, capsys, harm, kept):
+    """A damaged curve must not stop a run, nor pass for the run's."""
     first, _ = make(tmp_path)
-    for i in range(10):
+    for i in range(6):
         first.add({'env_steps': i, 'loss': 1.0})
-    at_checkpoint = first.state()
+        if i % 2:
+            at_checkpoint = first.state()
+    first.add({'env_steps': 6, 'loss': 1.0})
     first.close()
+    assert len(at_checkpoint) == 3
     path = tmp_path / 'log.csv'
-    path.write_bytes(damage + path.read_bytes()[13:])
-    again, kept = make(tmp_path, at_checkpoint)
-    assert 'is damaged: it is log.csv.damaged now' in capsys.readouterr().out and kept == []
+    (data := path.read_bytes()) and path.unlink()
+    if harm is not None:
+        path.write_bytes(harm(data[: at_checkpoint[-1][0]]))
+    again, rows_kept = make(tmp_path, at_checkpoint)
+    said = capsys.readouterr().out
+    assert f'a new file has the {len(kept)} rows that are whole' in said
+    assert [int(row['env_steps']) for row in rows_kept] == kept
     again.add({'env_steps': 15, 'loss': 1.0})
+    marks = again.state()
     again.close()
-    assert (tmp_path / 'log.csv.damaged').read_bytes().startswith(damage)
-    assert rows(tmp_path) == [['15', '1']]
+    assert rows(tmp_path) == [[str(i), '1'] for i in [*kept, 15]]
+    if harm is not None:
+        assert (tmp_path / 'log.csv.damaged').read_bytes() == harm(data[: at_checkpoint[-1][0]])
+    _, rows_kept = make(tmp_path, marks)  # once is enough
+    assert len(rows_kept) == len(kept) + 1 and capsys.readouterr().out == ''

@@ -52,7 +52,7 @@ def test_the_proof_fails_where_the_policy_is_another_and_the_old_one_stays(
     before = sorted((p.name, p.stat().st_mtime_ns) for p in directory.iterdir())
     with (
         pytest.raises(RuntimeError, match='failed its proof'),
-        export.proven_exports(tmp_path, {'policy': exports['CartPole-v1']}, {}),
+        export.proven_exports(tmp_path, {'policy': exports['CartPole-v1']}, {'env_name': 'a'}),
     ):
         stored = dict(np.load(tmp_path / 'policy.tmp' / 'proof.npz'))
         stored['live_q_values'][7] = stored['live_q_values'][7, ::-1] + 1e-3

@@ -1,9 +1,13 @@
+import dataclasses
+import shutil
+
 import pytest
 
 from envs.errors import EnvError
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.runs import run_dir
+from pipelines.runs.summary import Summary
 from pipelines.settings import DdqnSettings
 
 
@@ -87,6 +91,74 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path, monkeypatc
     assert identity.read_text() == before and not (tmp_path / 'config.gin').exists()
 
 
+@pytest.mark.parametrize('name', ['progress.csv', 'curve.png', 'checkpoints/identity.json'])
+def test_a_directory_where_a_file_should_be_is_named_at_once(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir(parents=True)
+    with (
+        run_dir.RunDir(tmp_path) as run,
+        pytest.raises(UserError, match=f'{name} is a directory and should be a file: move it'),
+    ):
+        claim(run, monkeypatch)
+    assert not (tmp_path / 'config.gin').exists()
+
+
+@pytest.mark.parametrize('name', ['checkpoints', 'replay', 'tensorboard', 'policy', 'videos'])
+def test_a_file_where_a_directory_should_be_is_named_at_once(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text('mine')
+    with (
+        run_dir.RunDir(tmp_path) as run,
+        pytest.raises(UserError, match=f'{name} is a file and should be a directory: move it'),
+    ):
+        claim(run, monkeypatch)
+    assert not (tmp_path / 'config.gin').exists()
+
+
+SUMMARY = Summary(
+    env_name='CartPole-v1', agent='dqn', seed=0, env_steps=9_999, length=10_000, wall_seconds=1.0,
+    env_steps_per_second=1.0, eval_mean=1.0,
+)  # fmt: skip
+
+
+def finished(root, monkeypatch):
+    """A finished run whose policy is one file, and one checkpoint that nobody reads."""
+    checkpoint = root / 'checkpoints' / f'{9_999:012d}'
+    checkpoint.mkdir(parents=True)
+    with run_dir.RunDir(root) as run:
+        assert claim(run, monkeypatch)
+    (root / 'policy').mkdir()
+    (root / 'policy' / 'a').write_text('weights')
+    left = {'policy/a': files.checksum(root / 'policy' / 'a')}
+    dataclasses.replace(SUMMARY, checksums=left).write(root / 'summary.json')
+    return checkpoint
+
+
+HARMS = {
+    'gone': lambda root: (root / 'policy' / 'a').unlink(),
+    'changed': lambda root: (root / 'policy' / 'a').write_text('other'),
+    'the directory is gone': lambda root: shutil.rmtree(root / 'policy'),
+    'an empty summary': lambda root: (root / 'summary.json').write_text(''),
+    'a summary of another type': lambda root: (root / 'summary.json').write_text('[]'),
+}
+
+
+@pytest.mark.parametrize('harm', HARMS)
+def test_what_a_finished_run_left_is_made_again_where_it_is_damaged(
+    tmp_path, monkeypatch, capsys, harm
+):
+    checkpoint = finished(tmp_path, monkeypatch)
+    with run_dir.RunDir(tmp_path) as run:
+        assert not claim(run, monkeypatch)
+        assert 'is finished' in capsys.readouterr().out
+        HARMS[harm](tmp_path)
+        assert claim(run, monkeypatch)
+        said = capsys.readouterr().out
+        assert 'what the finished run left is made again from its checkpoint' in said
+        assert ('summary.json cannot be read' in said) == ('summary' in harm)
+        checkpoint.rmdir()
+        with pytest.raises(UserError, match='without a checkpoint it cannot be made again'):
+            claim(run, monkeypatch)
+
+
 def test_files_of_others_are_left_alone(tmp_path):
     others = ['thesis.tmp', 'notes.old', 'data.old', 'policy.tmp']
     for name in others:
@@ -95,8 +167,10 @@ def test_files_of_others_are_left_alone(tmp_path):
         pass
     (tmp_path / 'checkpoints').mkdir()
     (tmp_path / 'checkpoints' / 'identity.json').write_text('{}')
+    (tmp_path / 'checkpoints' / 'data.old').write_text('mine')
     with run_dir.RunDir(tmp_path):
         pass
+    assert (tmp_path / 'checkpoints' / 'data.old').exists()
     left = {p.name for p in tmp_path.iterdir()}
     assert left >= {'thesis.tmp', 'notes.old', 'data.old'}
 

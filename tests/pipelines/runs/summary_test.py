@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from pipelines import files
 from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
 
@@ -39,7 +40,10 @@ def test_what_is_written_is_read(tmp_path):
     ('text', 'message'),
     [
         ('{"env_name": "CartPole-v1"}', "it has no 'agent'"),
-        ('[]', 'does not hold a JSON object'),
+        ('[]', 'holds \\[\\], not an object'),
+        ('null', 'holds null, not an object'),
+        ('{}', "it has no 'env_name'"),
+        ('', 'cannot be read'),
         ('{"env_na', 'cannot be read'),
         (None, 'No such file'),
     ],
@@ -51,6 +55,46 @@ def test_an_unreadable_file_is_one_line_with_file_and_field(tmp_path, text, mess
     with pytest.raises(UserError, match=message) as error:
         Summary.read(path)
     assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'words'),
+    [
+        ('eval_mean', '500', '\'eval_mean\' is "500", not a number'),
+        ('env_steps', 1.5, "'env_steps' is 1.5, not a whole number"),
+        ('seed', None, "'seed' is null, not a whole number"),
+        ('agent', ['dqn'], '\'agent\' is \\["dqn"\\], not a string'),
+        ('eval_returns', [1.0, 'x'], '\'eval_returns.1\' is "x", not a number'),
+        ('best', 3, "'best' is 3, not an object"),
+        ('num_episodes', '400', '\'num_episodes\' is "400", not a whole number'),
+        ('stopped', {'by': 'a'}, "it has no 'stopped.why'"),
+        ('checksums', {'a': 1}, "'checksums.a' is 1, not a string"),
+    ],
+)
+def test_a_field_of_another_type_is_named(tmp_path, field, value, words):
+    path = tmp_path / 'summary.json'
+    SUMMARY.write(path)
+    entries = json.loads(path.read_text())
+    del entries['checksum']  # as from elsewhere
+    path.write_text(json.dumps({**entries, field: value}))
+    with pytest.raises(UserError, match=words):
+        Summary.read(path)
+    assert not Summary.is_whole(path)
+
+
+def test_a_changed_number_is_noticed_here_and_in_what_the_run_left(tmp_path):
+    path = tmp_path / 'summary.json'
+    curve = tmp_path / 'progress.csv'
+    curve.write_text('env_steps\n1\n')
+    left = {'progress.csv': files.checksum(curve), 'curve.png': 'a' * 64}
+    dataclasses.replace(SUMMARY, checksums=left).write(path)
+    assert Summary.read(path).changed(tmp_path) == ['curve.png']
+    assert Summary.read(path).changed(tmp_path, ['progress.csv']) == []
+    curve.write_text('env_steps\n2\n')
+    assert Summary.read(path).changed(tmp_path, ['progress.csv']) == ['progress.csv']
+    path.write_text(path.read_text().replace('"eval_mean": 1.5', '"eval_mean": 2.5'))
+    with pytest.raises(UserError, match='was changed after it was written'):
+        Summary.read(path)
 
 
 def test_a_run_that_a_callback_stopped_is_over_while_nothing_else_ends_it(tmp_path):
