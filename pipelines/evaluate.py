@@ -9,15 +9,16 @@ file for every return; without it nothing is written. gin configures nothing her
 
 from __future__ import annotations
 
-import os
+import contextlib
+import json
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import cli, files
+from pipelines import cli, outputs
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,16 +69,7 @@ def _main() -> None:
         raise UserError(f'--episodes={_EPISODES.value}: must be at least 1')
     if not 0.0 <= _EPSILON.value <= 1.0:
         raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
-    if _VIDEO.value and not _VIDEO.value.endswith('.gif'):
-        raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
-    for path in map(pathlib.Path, filter(None, (_JSON.value, _VIDEO.value))):
-        if not path.parent.is_dir():
-            raise UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            why = (
-                'it is a directory' if path.is_dir() else f'{path.parent} is not yours to write to'
-            )
-            raise UserError(f"'{path}' cannot be written: {why}")
+    paths = _output_paths()
 
     from envs.task import Task
     from pipelines.loops import evaluation
@@ -111,14 +103,40 @@ def _main() -> None:
     )
     if values:
         print(f'discounted return: expected {values.in_words()}')
-    if _JSON.value:
-        try:
-            files.write_json(pathlib.Path(_JSON.value), report)
-        except OSError as e:
-            raise UserError(f"--json='{_JSON.value}' cannot be written: {e.strerror}") from e
-        print(f'every return is in {_JSON.value}')
-    if _VIDEO.value:
-        _film(policy, task, pathlib.Path(_VIDEO.value))
+    if path := paths.get('--json'):
+        with _may_fail('--json', path):
+            outputs.write(path, (json.dumps(report, indent=2) + '\n').encode())
+        print(f'every return is in {path}')
+    if path := paths.get('--video'):
+        _film(policy, task, path)
+
+
+def _output_paths() -> dict[str, pathlib.Path]:
+    """Where to write, by flag.
+
+    Raises:
+      UserError: nothing can be written there, or to both.
+    """
+    paths = {
+        flag: outputs.checked(flag, name)
+        for flag, name in (('--json', _JSON.value), ('--video', _VIDEO.value))
+        if name
+    }
+    video = paths.get('--video')
+    if video and video.suffix != '.gif' and (video.is_file() or not video.exists()):
+        raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
+    if video and video == paths.get('--json'):
+        raise UserError(f"--video='{_VIDEO.value}' is the file of --json, too: choose another path")
+    return paths
+
+
+@contextlib.contextmanager
+def _may_fail(flag: str, path: pathlib.Path) -> Iterator[None]:
+    """Turns what goes wrong while an output is written into a UserError."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(f"{flag}='{path}' cannot be written: {e.strerror}") from e
 
 
 def _policy_dir(name: str) -> str:
@@ -142,10 +160,8 @@ def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:
     from pipelines.runs import video
 
     recorder = video.Recorder(task, policy, _EPSILON.value)
-    try:
+    with _may_fail('--video', path):
         frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if task.atari else _FPS)
-    except OSError as e:
-        raise UserError(f"--video='{path}' cannot be written: {e.strerror}") from e
     print(f'{frames} frames are in {path}')
 
 

@@ -7,6 +7,7 @@ Where several discrete actions are taken at a time, there is a bar for each one 
 
 from __future__ import annotations
 
+import io
 import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from agents.policies import mix_in_random_actions
 from agents.raw_screen_policy import ScreensToFrame
 from envs.errors import EnvError
 from envs.task import Task
-from pipelines import files
+from pipelines import outputs
 from pipelines.errors import UserError
 from pipelines.protocols import ActingPolicy
 
@@ -170,10 +171,11 @@ class Recorder:
             if step % every == 0
         )
         first, *rest = frames
-        with files.replacing(path) as tmp:
-            first.save(
-                tmp, format='GIF', save_all=True, append_images=rest, duration=1000 // fps, loop=0
-            )
+        film = io.BytesIO()
+        first.save(
+            film, format='GIF', save_all=True, append_images=rest, duration=1000 // fps, loop=0
+        )
+        outputs.write(path, film.getvalue())
         return 1 + len(rest)
 
 

@@ -81,8 +81,28 @@ def test_a_video_is_one_episode_of_frames(policy_dir, tmp_path):
 def test_an_environment_that_does_not_fit_is_refused(policy_dir, capsys):
     assert run(policy_dir, '--env_name=Taxi-v3') == 2
     assert 'does not fit' in capsys.readouterr().err
-    assert run(policy_dir, '--json=/nowhere/at/all.json') == 2
-    assert 'there is no directory' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('flags', 'why'),
+    [
+        (['--json={tmp}'], 'it is a directory'),
+        (['--json=/nowhere/at/all.json'], 'there is no directory'),
+        (['--video={tmp}/no/a.gif'], 'there is no directory'),
+        (['--video={tmp}/a.png'], 'must end in .gif'),
+        (['--json={tmp}/a.gif', '--video={tmp}/a.gif'], 'choose another'),
+    ],
+)
+def test_outputs_are_checked_before_anything_is_loaded(tmp_path, capsys, flags, why):
+    assert run('/nowhere', *(flag.format(tmp=tmp_path) for flag in flags)) == 2
+    error = capsys.readouterr().err
+    assert why in error and error.startswith('error: --') and error.count('\n') == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_that_cannot_be_written_in_the_end_is_one_line(policy_dir, capsys):
+    assert run(policy_dir, '--episodes=1', '--json=/dev/full') == 2
+    assert "--json='/dev/full' cannot be written: No space left" in capsys.readouterr().err
 
 
 class _Dark(gym.Env):
