@@ -35,8 +35,9 @@ import tensorflow as tf
 from agents.prioritisation import Prioritisation
 from pipelines import errors
 from pipelines.errors import UserError
-from pipelines.experience import memory, replay_client
+from pipelines.experience import guard, memory, replay_client
 from pipelines.experience.blocks import Blocks
+from pipelines.experience.guard import ReplayStalledError
 from pipelines.experience.log import ReplayLog
 from pipelines.experience.minibatches import TransitionShape
 from pipelines.experience.rows import RowCodec
@@ -51,10 +52,6 @@ class Position(TypedDict):
 
     vector_steps: int  # appended since the run began
     highest_priority: float  # of any transition so far
-
-
-class ReplayStalledError(UserError):
-    """Sampling or inserting made no progress within the timeout; describes the table."""
 
 
 @gin.configurable(denylist=['min_transitions'])
@@ -152,7 +149,7 @@ class Replay:
             signature=self._signature,
         )
         with quiet_native_stderr():
-            self._server = reverb.Server([table])
+            self._server = reverb.Server([table], checkpointer=guard.NoCheckpoints())
             self._table = table
             self._writer = replay_client.ReplayWriter(
                 self.address, self.num_envs, self.shape, self.transitions_per_item,
@@ -210,6 +207,10 @@ class Replay:
         except reverb.DeadlineExceededError as e:
             raise self.stalled('inserting') from e
 
+    def check_unchanged(self, in_flight: int = replay_client.ITEMS_IN_FLIGHT) -> None:
+        """Raises a TableChangedError if the table is not what was appended, within `in_flight`."""
+        guard.check_table(self._table, self._server.port, self._writer.created, in_flight)
+
     def samples(self) -> Iterator:
         """Returns an endless iterator of samples, usable inside a `tf.function`.
 
@@ -237,22 +238,17 @@ class Replay:
         self._highest_priority = max(self._highest_priority, highest)
 
     def stalled(self, doing: str) -> ReplayStalledError:
-        """Returns the error that describes the table when `doing` made no progress."""
-        info = self._table.info
-        limiter = info.rate_limiter_info
-        return ReplayStalledError(
-            f'replay: {doing} made no progress for {self._timeout_seconds:g} s. The table holds '
-            f'{info.current_size} of {info.max_size} items '
-            f'({self.num_starts} transitions); its rate limiter wants at least '
-            f'{limiter.min_size_to_sample} items and has let through '
-            f'{limiter.insert_stats.completed} inserts and {limiter.sample_stats.completed} '
-            'samples. Collect more before training, or look for a writer or learner that has died.'
-        )
+        """Returns the error when `doing` made no progress; raises what `check_unchanged` does."""
+        if doing == 'sampling':
+            self.check_unchanged()
+        return guard.stalled(doing, self._timeout_seconds, self._table.info, self.num_starts)
 
     # The protocol `Experience`.
 
     def state(self) -> Position:
-        """Syncs the log to disk and returns the position for `restore`."""
+        """Syncs the log and returns the position for `restore`; checks the table to the item."""
+        self.flush()
+        self.check_unchanged(in_flight=0)
         self._log.sync()
         return Position(vector_steps=self._log.position, highest_priority=self._highest_priority)
 

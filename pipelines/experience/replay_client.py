@@ -21,7 +21,7 @@ from pipelines.experience.minibatches import TransitionShape
 
 TABLE = 'transitions'
 # With many more unconfirmed items, Reverb prints one warning after another.
-_ITEMS_IN_FLIGHT = 32
+ITEMS_IN_FLIGHT = 32
 
 
 def table_signature(block_rows: int, row_bytes: int) -> tf.TensorSpec:
@@ -96,6 +96,7 @@ class ReplayWriter:
             )
         self._step_types: collections.deque[np.ndarray] = collections.deque(maxlen=keep)
         self._appended = 0  # vector steps
+        self.created = 0  # items
         self._next_start = shape.lead_rows  # row that starts the first block not yet an item
 
     def append(self, rows: np.ndarray, step_type: np.ndarray, priority: float = 1.0) -> None:
@@ -132,7 +133,7 @@ class ReplayWriter:
 
     def _wait_until_few_are_in_flight(self) -> None:
         # A round trip to the server for each vector step would cost more than all the rest.
-        self._writer.flush(_ITEMS_IN_FLIGHT, timeout_ms=self._timeout_ms)
+        self._writer.flush(ITEMS_IN_FLIGHT, timeout_ms=self._timeout_ms)
 
     def _create_items(self, priority: float) -> None:
         """Creates the items whose blocks are complete."""
@@ -150,7 +151,8 @@ class ReplayWriter:
                         TABLE, priority=priority, trajectory=history[column][block]
                     )
                     created += 1
-                    if created % _ITEMS_IN_FLIGHT == 0:
+                    self.created += 1
+                    if created % ITEMS_IN_FLIGHT == 0:
                         self._wait_until_few_are_in_flight()
             self._next_start += self._transitions_per_item
 
