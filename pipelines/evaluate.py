@@ -4,22 +4,23 @@
     python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif
 
 Episodes are assigned to environments in advance, so short ones are not favoured. --json names a
-file for every return; without it nothing is written. gin configures nothing here.
+file for every return. gin configures nothing here. A SavedModel is a program: one that you have
+neither made nor played before says so, and --sandbox shuts it in.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import cli, outputs
+from pipelines import cli, outputs, sandbox
 from pipelines.errors import UserError
+from pipelines.runs import known_policies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,13 @@ _VIDEO = flags.DEFINE_string(
     'video', None, 'Also record one episode to this GIF file.', flag_values=_FLAGS
 )
 
+_SANDBOX = flags.DEFINE_boolean(
+    'sandbox',
+    False,
+    'Play it in a process without network and with a read-only file system.',
+    flag_values=_FLAGS,
+)
+
 _FPS, _ATARI_FPS = 30, 15  # Atari agents act 15 times a second
 
 
@@ -69,13 +77,35 @@ def _main() -> None:
         raise UserError(f'--episodes={_EPISODES.value}: must be at least 1')
     if not 0.0 <= _EPSILON.value <= 1.0:
         raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
-    paths = _output_paths()
+    paths, policy_dir = _output_paths(), _policy_dir(_POLICY_DIR.value)
+    if _SANDBOX.value:
+        _evaluate(policy_dir, paths, sandbox.enter(paths))
+        return
+    if known_policies.is_new(policy_dir):
+        print(
+            'a SavedModel is a program, and this one is new here: it runs with your rights '
+            '(--sandbox takes the network and the right to write files from it)',
+            flush=True,
+        )
+        known_policies.note(policy_dir)
 
+    def write(flag: str, content: bytes) -> None:
+        with outputs.may_fail(flag, paths[flag]):
+            outputs.write(paths[flag], content)
+
+    _evaluate(policy_dir, paths, write)
+
+
+def _evaluate(
+    policy_dir: pathlib.Path, paths: Mapping[str, pathlib.Path], write: sandbox.Deliver
+) -> None:
+    """Plays the policy, prints its returns, and writes to `paths` what was asked for."""
+    # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
     from envs.task import Task
     from pipelines.loops import evaluation
     from pipelines.runs.export import LoadedPolicy
 
-    policy = LoadedPolicy(_policy_dir(_POLICY_DIR.value))
+    policy = LoadedPolicy(str(policy_dir))
     task = Task.from_card(policy.card, _ENV_NAME.value)
     then, now = policy.card.get('env_package'), task.card()['env_package']
     if then and then != now and task.env_name == policy.card['env_name']:
@@ -104,11 +134,11 @@ def _main() -> None:
     if values:
         print(f'discounted return: expected {values.in_words()}')
     if path := paths.get('--json'):
-        with _may_fail('--json', path):
-            outputs.write(path, (json.dumps(report, indent=2) + '\n').encode())
+        write('--json', (json.dumps(report, indent=2) + '\n').encode())
         print(f'every return is in {path}')
     if path := paths.get('--video'):
-        _film(policy, task, path)
+        frames = _film(policy, task, write)
+        print(f'{frames} frames are in {path}')
 
 
 def _output_paths() -> dict[str, pathlib.Path]:
@@ -130,16 +160,7 @@ def _output_paths() -> dict[str, pathlib.Path]:
     return paths
 
 
-@contextlib.contextmanager
-def _may_fail(flag: str, path: pathlib.Path) -> Iterator[None]:
-    """Turns what goes wrong while an output is written into a UserError."""
-    try:
-        yield
-    except OSError as e:
-        raise UserError(f"{flag}='{path}' cannot be written: {e.strerror}") from e
-
-
-def _policy_dir(name: str) -> str:
+def _policy_dir(name: str) -> pathlib.Path:
     """The policy's directory; of a run's directory, the one below it.
 
     Raises:
@@ -147,22 +168,23 @@ def _policy_dir(name: str) -> str:
     """
     path = pathlib.Path(name).expanduser()
     if (path / 'policy' / 'policy_card.json').exists():
-        return str(path / 'policy')
+        return path / 'policy'
     if (path / 'checkpoints').is_dir():
         raise UserError(
             f"--policy_dir='{name}' is a run that has exported no policy yet: run its command "
             'again to finish it'
         )
-    return str(path)
+    return path
 
 
-def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:
+def _film(policy: LoadedPolicy, task: Task, write: sandbox.Deliver) -> int:
+    """Writes an episode; returns the number of its frames."""
     from pipelines.runs import video
 
-    recorder = video.Recorder(task, policy, _EPSILON.value)
-    with _may_fail('--video', path):
-        frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if task.atari else _FPS)
-    print(f'{frames} frames are in {path}')
+    fps = _ATARI_FPS if task.atari else _FPS
+    film, num_frames = video.Recorder(task, policy, _EPSILON.value).film(_SEED.value, fps=fps)
+    write('--video', film)
+    return num_frames
 
 
 def statistics(returns: np.ndarray) -> dict:

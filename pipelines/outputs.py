@@ -6,10 +6,12 @@ A regular file is replaced as a whole. What is anything else is written through:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import stat
 import sys
+from collections.abc import Iterator
 
 from pipelines import files
 from pipelines.errors import UserError
@@ -52,6 +54,15 @@ def write(path: pathlib.Path, content: bytes) -> None:
             return
     with open(path, 'wb') as f:
         f.write(content)
+
+
+@contextlib.contextmanager
+def may_fail(flag: str, path: pathlib.Path) -> Iterator[None]:
+    """Turns what goes wrong while an output is written into a UserError."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(f"{flag}='{path}' cannot be written: {e.strerror}") from e
 
 
 def _obstacle(path: pathlib.Path) -> str | None:

@@ -1,11 +1,16 @@
 """What every test needs before TensorFlow is imported, and what none should leave behind."""
 
 import gc
+import os
 import sys
+import tempfile
 
 import pytest
 
 import pipelines  # noqa: F401, sets the environment that keeps TensorFlow quiet
+
+# Which policies are known is remembered there.
+os.environ['XDG_STATE_HOME'] = os.path.join(tempfile.gettempdir(), f'state_of_tests_{os.getuid()}')
 
 # Files whose tests share trained runs, the longest first.
 _WHOLE_RUNS = (

@@ -44,7 +44,7 @@ from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files
 from pipelines.errors import UserError
-from pipelines.runs import act, weights
+from pipelines.runs import act, known_policies, weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _PACKAGES = ('tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'numpy')
@@ -97,6 +97,7 @@ def proven_exports(
         files.write_json(directory / 'export_report.json', report)
     for name, directory in directories.items():
         files.replace_dir(directory, root / name)
+        known_policies.note(root / name)
 
 
 def _save(policy: Any, directory: pathlib.Path, card: dict, observations: Any) -> None:

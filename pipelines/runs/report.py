@@ -14,7 +14,7 @@ import numpy as np
 from agents.policies import GreedyQPolicy
 from agents.raw_screen_policy import RawScreenPolicy, ScreensToFrame
 from envs.task import Task
-from pipelines import gin_config
+from pipelines import files, gin_config
 from pipelines.loops import overestimation
 from pipelines.loops.evaluation import make_evaluator
 from pipelines.runs import curves, export, published, video
@@ -106,7 +106,8 @@ def write(
         if schedule.video_interval_episodes is not None:
             recorder = video.Recorder(task, policy, epsilon)
             (root / 'videos').mkdir(exist_ok=True)
-            recorder.save(root / 'videos' / 'final.gif', eval_seed, fps=_FILM_FPS)
+            film, _ = recorder.film(eval_seed, fps=_FILM_FPS)
+            files.write_bytes(root / 'videos' / 'final.gif', film)
     title = f'{training.agent_name} on {task.env_name}, seed {summary.seed}'
     progress_csv = root / 'progress.csv'
     curves.draw_curve(
@@ -230,4 +231,5 @@ class Films:
             )
         self._directory.mkdir(exist_ok=True)
         path = self._directory / f'after_{num_episodes:06d}_episodes.gif'
-        self._recorder.save(path, seed, every=2, fps=_FILM_FPS)
+        film, _ = self._recorder.film(seed, every=2, fps=_FILM_FPS)
+        files.write_bytes(path, film)
