@@ -7,8 +7,8 @@
     runs/         a run's directory: progress, checkpoints, exported policies, summary
     loops/        collecting, training and evaluating
     experience/   the replay, and the queue of whole episodes
-    settings  cli  gin_config  vocabulary  imports  errors  files  json_files  signals
-    native_noise  protocols     used by all
+    settings  cli  gin_config  vocabulary  imports  errors  files  json_files  file_names  outputs
+    namespaces  network  sandbox  signals  native_noise  protocols     used by all
 
 A module imports only from its own line and the lines below. The messages that TensorFlow,
 Gym and Reverb print at import and at start-up are silenced here. Set TF_CPP_MIN_LOG_LEVEL to

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from pipelines import files, vocabulary
+from pipelines import files, network, vocabulary
 from pipelines.errors import UserError
 
 CHECKED = 'every binding is used, and everything can be built'  # printed by --check_only
@@ -108,18 +108,31 @@ def _silence_closed_outputs() -> bool:
 
 
 class RunFlags(NamedTuple):
-    """The flags that identify a run, and --check_only."""
+    """The flags that identify a run, and say where it is made or that it is only checked."""
 
     root_dir: flags.FlagHolder
     gin_file: flags.FlagHolder
     gin_bindings: flags.FlagHolder
     seed: flags.FlagHolder
     check_only: flags.FlagHolder
+    network: flags.FlagHolder
 
     def check(self) -> None:
         """Raises a UserError if --root_dir is missing."""
         if not self.root_dir.value:
             raise UserError('--root_dir is missing: name a directory for the run')
+
+    def choose_network(self) -> None:
+        """Does what --network says; call it before NumPy or TensorFlow is imported.
+
+        Raises:
+          UserError: it cannot be done.
+        """
+        if self.check_only.value:  # nothing listens
+            return
+        line = network.choose(self.network.value, self.gin_file.value, self.gin_bindings.value)
+        if line:
+            print(line, flush=True)
 
 
 def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> RunFlags:
@@ -148,6 +161,12 @@ def define_run_flags(flag_values: flags.FlagValues, gin_file: str) -> RunFlags:
         check_only=define(
             flags.DEFINE_boolean, 'check_only', False,
             'Build everything, check every binding, and stop without writing anything.',
+        ),
+        network=define(
+            flags.DEFINE_enum, 'network', 'auto', network.CHOICES,
+            'Who reaches the replay: only this run (private), or all that reach this machine '
+            '(host). auto: private, unless the run has code of your own, which may need the '
+            'network.',
         ),
     )  # fmt: skip
 

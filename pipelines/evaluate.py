@@ -4,21 +4,23 @@
     python -m pipelines.evaluate --policy_dir=runs/cartpole/policy --video=play.gif
 
 Episodes are assigned to environments in advance, so short ones are not favoured. --json names a
-file for every return; without it nothing is written. gin configures nothing here.
+file for every return. gin configures nothing here. A SavedModel is a program: one that you have
+neither made nor played before says so, and --sandbox shuts it in.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import cli, files
+from pipelines import cli, outputs, sandbox
 from pipelines.errors import UserError
+from pipelines.runs import known_policies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +55,13 @@ _VIDEO = flags.DEFINE_string(
     'video', None, 'Also record one episode to this GIF file.', flag_values=_FLAGS
 )
 
+_SANDBOX = flags.DEFINE_boolean(
+    'sandbox',
+    False,
+    'Play it in a process without network and with a read-only file system.',
+    flag_values=_FLAGS,
+)
+
 _FPS, _ATARI_FPS = 30, 15  # Atari agents act 15 times a second
 
 
@@ -68,24 +77,36 @@ def _main() -> None:
         raise UserError(f'--episodes={_EPISODES.value}: must be at least 1')
     if not 0.0 <= _EPSILON.value <= 1.0:
         raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
-    if _VIDEO.value and not _VIDEO.value.endswith('.gif'):
-        raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
-    for path in map(pathlib.Path, filter(None, (_JSON.value, _VIDEO.value))):
-        if not path.parent.is_dir():
-            raise UserError(f"'{path}' cannot be written: there is no directory {path.parent}")
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            why = (
-                'it is a directory' if path.is_dir() else f'{path.parent} is not yours to write to'
-            )
-            raise UserError(f"'{path}' cannot be written: {why}")
+    paths, policy_dir = _output_paths(), _policy_dir(_POLICY_DIR.value)
+    if _SANDBOX.value:
+        _evaluate(policy_dir, paths, sandbox.enter(paths))
+        return
+    if known_policies.is_new(policy_dir):
+        print(
+            'a SavedModel is a program, and this one is new here: it runs with your rights '
+            '(--sandbox takes the network and the right to write files from it)',
+            flush=True,
+        )
+        known_policies.note(policy_dir)
 
+    def write(flag: str, content: bytes) -> None:
+        with outputs.may_fail(flag, paths[flag]):
+            outputs.write(paths[flag], content)
+
+    _evaluate(policy_dir, paths, write)
+
+
+def _evaluate(
+    policy_dir: pathlib.Path, paths: Mapping[str, pathlib.Path], write: sandbox.Deliver
+) -> None:
+    """Plays the policy, prints its returns, and writes to `paths` what was asked for."""
+    # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
     from pipelines.loops import evaluation
     from pipelines.runs import card
     from pipelines.runs.export import LoadedPolicy
 
-    policy_dir = _policy_dir(_POLICY_DIR.value)
-    policy = LoadedPolicy(policy_dir)
-    task = card.task(policy.card, card.path_in(pathlib.Path(policy_dir)), _ENV_NAME.value)
+    policy = LoadedPolicy(str(policy_dir))
+    task = card.task(policy.card, card.path_in(policy_dir), _ENV_NAME.value)
     then, now = policy.card.get('env_package'), task.card()['env_package']
     if then and then != now and task.env_name == policy.card['env_name']:
         print(f'the policy was trained with {then}; this is {now or "not installed as a package"}')
@@ -114,17 +135,34 @@ def _main() -> None:
     )
     if values:
         print(f'discounted return: expected {values.in_words()}')
-    if _JSON.value:
-        try:
-            files.write_json(pathlib.Path(_JSON.value), report)
-        except OSError as e:
-            raise UserError(f"--json='{_JSON.value}' cannot be written: {e.strerror}") from e
-        print(f'every return is in {_JSON.value}')
-    if _VIDEO.value:
-        _film(policy, task, pathlib.Path(_VIDEO.value))
+    if path := paths.get('--json'):
+        write('--json', (json.dumps(report, indent=2) + '\n').encode())
+        print(f'every return is in {path}')
+    if path := paths.get('--video'):
+        frames = _film(policy, task, write)
+        print(f'{frames} frames are in {path}')
 
 
-def _policy_dir(name: str) -> str:
+def _output_paths() -> dict[str, pathlib.Path]:
+    """Where to write, by flag.
+
+    Raises:
+      UserError: nothing can be written there, or to both.
+    """
+    paths = {
+        flag: outputs.checked(flag, name)
+        for flag, name in (('--json', _JSON.value), ('--video', _VIDEO.value))
+        if name
+    }
+    video = paths.get('--video')
+    if video and video.suffix != '.gif' and (video.is_file() or not video.exists()):
+        raise UserError(f"--video='{_VIDEO.value}': the name must end in .gif")
+    if video and video == paths.get('--json'):
+        raise UserError(f"--video='{_VIDEO.value}' is the file of --json, too: choose another path")
+    return paths
+
+
+def _policy_dir(name: str) -> pathlib.Path:
     """The policy's directory; of a run's directory, the one below it.
 
     Raises:
@@ -132,25 +170,25 @@ def _policy_dir(name: str) -> str:
     """
     path = pathlib.Path(name).expanduser()
     if (path / 'policy' / 'policy_card.json').exists():
-        return str(path / 'policy')
+        return path / 'policy'
     if (path / 'checkpoints').is_dir():
         raise UserError(
             f"--policy_dir='{name}' is a run that has exported no policy yet: run its command "
             'again to finish it'
         )
-    return str(path)
+    return path
 
 
-def _film(policy: LoadedPolicy, task: Task, path: pathlib.Path) -> None:
+def _film(policy: LoadedPolicy, task: Task, write: sandbox.Deliver) -> int:
+    """Writes an episode; returns the number of its frames."""
     from pipelines.runs import video
 
+    fps = _ATARI_FPS if task.atari else _FPS
     recorder = video.Recorder(task, policy, _EPSILON.value)
-    try:
-        with policy.explained():
-            frames = recorder.save(path, _SEED.value, fps=_ATARI_FPS if task.atari else _FPS)
-    except OSError as e:
-        raise UserError(f"--video='{path}' cannot be written: {e.strerror}") from e
-    print(f'{frames} frames are in {path}')
+    with policy.explained():
+        film, num_frames = recorder.film(_SEED.value, fps=fps)
+    write('--video', film)
+    return num_frames
 
 
 def statistics(returns: np.ndarray) -> dict:

@@ -26,18 +26,34 @@ def existing_file(name: str) -> pathlib.Path | None:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary path; the file there replaces `path` if the block succeeds."""
-    tmp = path.with_name(path.name + '.tmp')
-    yield tmp
-    os.replace(tmp, path)
+    """Yields a temporary path; the file there replaces `path` if the block succeeds.
+
+    If it fails, no temporary file is left.
+    """
+    tmp = temporary(path)
+    try:
+        yield tmp
+        os.replace(tmp, path)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+def temporary(path: pathlib.Path) -> pathlib.Path:
+    """Where a file is written before it replaces `path`."""
+    return path.with_name(path.name + '.tmp')
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file that survives a power cut."""
+    with replacing(path) as tmp, open(tmp, 'wb') as f:
+        f.write(content)
+        f.flush()
+        os.fsync(f.fileno())
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file that survives a power cut."""
-    with replacing(path) as tmp, open(tmp, 'w') as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
+    """`write_bytes` of text, in UTF-8 whatever the locale says."""
+    write_bytes(path, text.encode(errors='surrogateescape'))
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -58,6 +61,22 @@ def module(culprit: str, name: str) -> ModuleType:
                 f"{culprit}: there is no module '{e.name}', neither in {directory} nor installed"
             ) from e
         raise UserError(f'{culprit} could not be imported: {in_one_line(e)}') from e
+
+
+def is_in_a_package(name: str) -> bool:
+    """Whether there is a module 'package.module', found without importing anything."""
+    if not re.fullmatch(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+', name):
+        return False
+    parts = name.split('.')
+    if parts[0] == '__main__':  # this program
+        return False
+    spec = importlib.util.find_spec(parts[0])
+    for depth in range(2, len(parts) + 1):  # `find_spec` of the whole name imports the package
+        if spec is None or spec.submodule_search_locations is None:
+            return False
+        places = list(spec.submodule_search_locations)
+        spec = importlib.machinery.PathFinder.find_spec('.'.join(parts[:depth]), places)
+    return spec is not None
 
 
 def _attribute(culprit: str, module: ModuleType, name: str) -> Callable[..., Any]:

@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main() -> None:
     _RUN.check()
+    _RUN.choose_network()
     # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
     from pipelines import assembly  # noqa: F401, registers everything that gin configures
 

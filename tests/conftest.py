@@ -11,6 +11,9 @@ import pytest
 import pipelines  # noqa: F401, sets the environment that keeps TensorFlow quiet
 from tests import warm_python
 
+# Which policies are known is remembered there.
+os.environ['XDG_STATE_HOME'] = os.path.join(tempfile.gettempdir(), f'state_of_tests_{os.getuid()}')
+
 # Files whose tests share trained runs, the longest first.
 _WHOLE_RUNS = (
     'space_invaders_test',

@@ -8,5 +8,6 @@ statistics    interquartile means, bootstrap intervals, probability of improveme
 compare_runs  from results to numbers: scores, differences, claims, learning curves
 report        from numbers to sentences and tables
 figures       from numbers to pictures
+safe_text     names and words from files, made safe to stand in a report
 html_page     the report as Markdown, as JSON, and as one HTML file that opens offline
 """

@@ -15,20 +15,18 @@
     double = ['train_ddqn.double = True']
 
 `title`, `text` and `[[claims]]` (see `Claim`) are optional too. Each run is kept in
-<root_dir>/<environment>/<agent>/seed_<n>.
+<root_dir>/<environment>/<agent>/seed_<n>; `file_names` says how names become directories.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import pathlib
-import re
 import tomllib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipelines import files, gin_files, json_files
+from pipelines import file_names, files, gin_files, imports, json_files
 from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
 from pipelines.settings import check_x_axis
@@ -43,7 +41,7 @@ METRICS = {
 }
 _KEYS = ('title', 'text', 'program', 'gin_file', 'bindings', 'seeds', 'metric', 'x_axis',
          'environments', 'agents', 'claims')  # fmt: skip
-_FILE_NAME = re.compile(r'[A-Za-z0-9][\w.+-]*', re.ASCII)
+_MAX_NAME_LENGTH = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +67,8 @@ class Run:
 
     @property
     def cell(self) -> str:
-        """'<environment>/<agent>', which all seeds share."""
-        return f'{self.environment}/{self.agent}'
+        """'<environment>/<agent>', the names of directories, which all seeds share."""
+        return f'{self.path.parent.parent.name}/{self.path.parent.name}'
 
     @property
     def name(self) -> str:
@@ -104,16 +102,24 @@ class Experiment:
         """All runs, the first seed of every cell before the second seed of any."""
         module = f'pipelines.{self.program}' if self.program in PROGRAMS else self.program
         return [
-            self._run(module, environment, agent, seed, root)
+            self._run(module, environment, agent, seed, root / cell)
             for seed in self.seeds
-            for environment in self.environments
-            for agent in self.agents
+            for (environment, agent), cell in self._cells().items()
         ]
 
-    def _run(self, module: str, environment: str, agent: str, seed: int, root: pathlib.Path) -> Run:
-        path = root / environment / agent / f'seed_{seed}'
+    def _run(self, module: str, environment: str, agent: str, seed: int, cell: pathlib.Path) -> Run:
+        path = cell / f'seed_{seed}'
         flags = (f'--root_dir={path}', f'--seed={seed}', *self._gin_flags(environment, agent))
         return Run(environment, agent, seed, path, ('-m', module, *flags))
+
+    def _cells(self) -> dict[tuple[str, str], str]:
+        """For each environment and agent, their directory below the experiment's."""
+        environments, agents = map(file_names.file_names, (self.environments, self.agents))
+        return {
+            (environment, agent): f'{environment_dir}/{agent_dir}'
+            for environment, environment_dir in environments.items()
+            for agent, agent_dir in agents.items()
+        }
 
     def _gin_flags(self, environment: str, agent: str) -> list[str]:
         file = [f'--gin_file={self.gin_file}'] if self.gin_file else []
@@ -126,9 +132,8 @@ class Experiment:
         if gin_file := self.gin_file or PROGRAMS.get(self.program):
             shared += _gin_lines(gin_file)
         return {
-            f'{environment}/{agent}': [*shared, *self._gin_flags(environment, agent)]
-            for environment in self.environments
-            for agent in self.agents
+            cell: [*shared, *self._gin_flags(environment, agent)]
+            for (environment, agent), cell in self._cells().items()
         }
 
 
@@ -216,7 +221,9 @@ def _experiment(table: Mapping[str, Any], stem: str) -> Experiment:
         if key not in _KEYS:
             raise UserError(f"unknown key '{key}': it may have {', '.join(_KEYS)}")
     program = table.get('program')
-    if not isinstance(program, str) or (program not in PROGRAMS and not _is_module(program)):
+    if not isinstance(program, str) or (
+        program not in PROGRAMS and not imports.is_in_a_package(program)
+    ):
         raise UserError(
             f'program = {program!r}: must be one of {tuple(PROGRAMS)}, or a module that takes '
             "their flags, such as 'benchmarks.museum'"
@@ -247,22 +254,16 @@ def _experiment(table: Mapping[str, Any], stem: str) -> Experiment:
     return experiment
 
 
-def _is_module(name: str) -> bool:
-    if not re.fullmatch(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+', name):
-        return False
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ImportError:  # its package is missing
-        return False
-
-
 def _named(table: Mapping[str, Any], key: str) -> dict[str, tuple[str, ...]]:
     named = table.get(key)
     if not isinstance(named, dict) or not named:
         raise UserError(f'[{key}] is missing or empty: give each a name and a list of bindings')
     for name in named:
-        if not _FILE_NAME.fullmatch(name):
-            raise UserError(f"{key}.'{name}' cannot name a directory: use letters, digits, _ . + -")
+        if not (name and name.isprintable() and len(name) <= _MAX_NAME_LENGTH):
+            raise UserError(
+                f'{key}: {name[:_MAX_NAME_LENGTH]!r} cannot be a name: it needs 1 to '
+                f'{_MAX_NAME_LENGTH} printable characters, and has {len(name)}'
+            )
     return {name: _bindings(f'{key}.{name}', value) for name, value in named.items()}
 
 

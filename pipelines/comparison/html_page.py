@@ -9,13 +9,14 @@ import base64
 import html
 import mimetypes
 import pathlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import markdown as markdown_lib  # type: ignore[import-untyped]
 
 from pipelines import files
+from pipelines.comparison import safe_text
 
 _STYLE = """
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222;
@@ -27,7 +28,6 @@ img { max-width: 100%; }
 pre, code { background: #f6f6f6; font-size: 0.9em; }
 pre { padding: 0.6rem; overflow-x: auto; }
 """
-_PICTURE = re.compile(r'(<img\b[^>]*?\bsrc=")([^"]+)(")')
 
 
 def write(
@@ -40,22 +40,24 @@ def write(
     """Writes <name>.md, <name>.json and <name>.html, each whole or not at all.
 
     Args:
-      directory: must exist; pictures are looked up in it.
-      title: the page's title, and the Markdown's first heading.
-      markdown: the text below the title, with tables; pictures by relative path.
+      directory: must exist; pictures are looked up in it. Where one is missing, or not a picture
+        in this directory, stands a sentence instead.
+      title: the page's title, and the Markdown's first heading; any text.
+      markdown: the text below the title, with tables; pictures by relative path. HTML in it, <br>
+        apart, is shown as text.
       data: the same as JSON.
       name: of the files.
-
-    Raises:
-      FileNotFoundError: a picture is missing.
     """
-    text = f'# {title}\n\n{markdown.strip()}\n'
-    body = markdown_lib.markdown(text, extensions=['tables', 'fenced_code'])
-    body = _PICTURE.sub(lambda found: _with_data(directory, found), body)
+    text = f'# {safe_text.escaped(title)}\n\n{markdown.strip()}\n'
+    reader = markdown_lib.Markdown(
+        extensions=['tables', 'fenced_code', safe_text.TextStaysText()], output_format='html'
+    )
+    reader.treeprocessors.register(_Embedded(directory), 'embedded', -2)
+    body = reader.convert(text)
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
-        f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
+        f'<title>{html.escape(safe_text.printable(title))}</title>\n<style>{_STYLE}</style>\n</head>\n'
         f'<body>\n{body}\n</body>\n</html>\n'
     )
     files.write_text(directory / f'{name}.md', text)
@@ -70,15 +72,54 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return str(value).replace('|', r'\|')
+    return str(value).replace('|', r'\|').replace('\n', ' ')
 
 
-def _with_data(directory: pathlib.Path, found: re.Match[str]) -> str:
-    """The matched <img> tag with the picture's bytes in place of its path."""
-    before, source, after = found.groups()
-    if source.startswith('data:'):
-        return found.group()
-    path = directory / html.unescape(source)
-    kind = mimetypes.guess_type(path.name)[0] or 'application/octet-stream'
-    content = base64.b64encode(path.read_bytes()).decode('ascii')
-    return f'{before}data:{kind};base64,{content}{after}'
+def picture(caption: str, png: pathlib.Path, draw: Callable[[pathlib.Path], bool | None]) -> str:
+    """The Markdown of a picture, which `draw` draws; where it cannot, a sentence.
+
+    Args:
+      caption: in Markdown.
+      png: the file, in the directory of the page.
+      draw: draws it to that path; returns False where there is nothing to draw.
+
+    Returns:
+      The Markdown; '' where there is nothing to draw.
+    """
+    try:
+        if draw(png) is False:
+            return ''
+    except Exception as e:  # whatever it is, the numbers are worth more than their picture
+        why = f'{type(e).__name__}: {str(e).strip()}'.split('\n')[0]
+        return f'*{caption}: {png.name} could not be drawn ({safe_text.escaped(why)}).*'
+    return f'![{caption}]({png.name})'
+
+
+class _Embedded(markdown_lib.treeprocessors.Treeprocessor):  # type: ignore[misc]
+    """Puts the bytes of pictures in the place of their paths."""
+
+    def __init__(self, directory: pathlib.Path):
+        self._directory = directory.resolve()
+
+    def run(self, root: ElementTree.Element) -> None:
+        """Changes the page's tree."""
+        for image in root.iter('img'):
+            content = self._content(html.unescape(image.get('src', '')))
+            if content is not None:
+                image.set('src', content)
+                continue
+            caption = image.get('alt') or 'a picture'
+            image.tag, image.attrib = 'em', {}
+            image.text = f'{caption} (not shown: not a picture in the directory of this report)'
+
+    def _content(self, source: str) -> str | None:
+        """A data URL; None if the source is not a picture in or below the directory."""
+        try:
+            path = (self._directory / source).resolve()
+            kind = mimetypes.guess_type(path.name)[0] or ''
+            inside = path.is_relative_to(self._directory) and path.is_file()
+            if not (inside and kind.startswith('image/')):
+                return None
+            return f'data:{kind};base64,{base64.b64encode(path.read_bytes()).decode("ascii")}'
+        except (OSError, ValueError):  # a name that is too long, a null character
+            return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.comparison import figures, html_page
+from pipelines.comparison import figures, html_page, safe_text
 from pipelines.comparison.experiment import METRICS
 from pipelines.comparison.results import CURVES
 from pipelines.comparison.statistics import Estimate, short
@@ -33,32 +34,50 @@ def write(
     Args:
       root: the directory to write to; must exist.
       title: the report's title.
-      text: Markdown that stands below the title.
+      text: Markdown that stands below the title; whoever wrote it need not be trusted.
       data: from `compare_runs.compare`.
       provenance: shown at the end of the report.
     """
-    figures.draw_scores(data, root / 'scores.png')
-    figures.draw_profiles(data, root / 'profiles.png')
-    has_curves = figures.draw_curves(data, root / 'curves.png')
-    has_pairs = figures.draw_improvement(data, root / 'improvement.png')
-    sections = [text, *_reading(data), *_failed(provenance.failed)]
-    for judged in data['claims']:
+    shown = safe_text.escaped(data)  # names come from files, and stand in every sentence
+    sections = [safe_text.prose(text), *_reading(shown), *_failed(provenance.failed)]
+    for judged in shown['claims']:
         sections += claim_in_words(judged)
-    for name, environment in data['environments'].items():
+    for name, environment in shown['environments'].items():
         sections += _environment(name, environment)
-    sections.append('![score of each seed, IQM and its interval](scores.png)')
-    if data['together']:
-        sections += _together(data['together'])
-    if has_pairs:
-        sections.append('![probability of improvement](improvement.png)')
-    sections += ['## Performance profiles', '![share of runs above a score](profiles.png)']
-    if has_curves:
-        x_axis = data['x_axis']
-        caption = f'IQM of {CURVES[x_axis]}, against {X_AXES[x_axis]}'
-        sections += ['## Sample efficiency', f'![{caption}](curves.png)']
-    sections += [*_cost(data), *_how(data, provenance)]
+    sections.append(
+        html_page.picture(
+            'score of each seed, IQM and its interval',
+            root / 'scores.png',
+            lambda png: figures.draw_scores(data, png),
+        )
+    )
+    if shown['together']:
+        sections += _together(shown['together'])
+    sections += _pictures(data, root)
+    sections += [*_cost(shown), *_how(data, provenance)]
     everything = data | {'provenance': dataclasses.asdict(provenance)}
     html_page.write(root, title, '\n\n'.join(sections), everything)
+
+
+def _pictures(data: Data, root: pathlib.Path) -> Iterator[str]:
+    """What is drawn of all environments."""
+    yield html_page.picture(
+        'probability of improvement',
+        root / 'improvement.png',
+        lambda png: figures.draw_improvement(data, png),
+    )
+    yield '## Performance profiles'
+    yield html_page.picture(
+        'share of runs above a score',
+        root / 'profiles.png',
+        lambda png: figures.draw_profiles(data, png),
+    )
+    x_axis = data['x_axis']
+    caption = f'IQM of {CURVES[x_axis]}, against {X_AXES[x_axis]}'
+    draw = functools.partial(figures.draw_curves, data)
+    if curves := html_page.picture(caption, root / 'curves.png', draw):
+        yield '## Sample efficiency'
+        yield curves
 
 
 def in_short(data: Data) -> Iterator[str]:
@@ -66,7 +85,8 @@ def in_short(data: Data) -> Iterator[str]:
     yield f'IQM of {data["metric"]} over the seeds, with its 95 % interval:'
     for name, environment in data['environments'].items():
         for agent, cell in environment['agents'].items():
-            yield f'  {name:<16} {agent:<20} {Estimate(*cell["iqm"])}, {len(cell["seeds"])} seeds'
+            names = f'{safe_text.printable(name):<16} {safe_text.printable(agent):<20}'
+            yield f'  {names} {Estimate(*cell["iqm"])}, {len(cell["seeds"])} seeds'
     if data['fewest_seeds'] < data['min_seeds_of_a_claim']:
         yield f'too few seeds for a claim: {data["fewest_seeds"]} in the smallest cell'
 
@@ -111,7 +131,10 @@ def _reading(data: Data) -> Iterator[str]:
 def _failed(failed: Mapping[str, str]) -> Iterator[str]:
     if failed:
         yield '## Runs that failed, and are missing below'
-        yield '\n'.join(f'- {name}: `{words}`' for name, words in failed.items())
+        yield '\n'.join(
+            f'- {safe_text.escaped(name)}: {safe_text.code(words)}'
+            for name, words in failed.items()
+        )
 
 
 def _verdict(judged: Data) -> str:
@@ -150,7 +173,7 @@ def _verdict(judged: Data) -> str:
 
 def _environment(name: str, environment: Data) -> Iterator[str]:
     yield f'## {name}'
-    yield _table(
+    yield html_page.table(
         ('agent', 'seeds', 'mean', 'IQM', 'median', 'each seed'),
         [
             (
@@ -168,7 +191,7 @@ def _environment(name: str, environment: Data) -> Iterator[str]:
 def _pairs(pairs: Sequence[Data], num_agents: int) -> Iterator[str]:
     if num_agents < 2:
         return
-    yield _table(
+    yield html_page.table(
         ('pair', 'difference of IQM', 'probability of improvement', 'verdict'),
         [
             (
@@ -186,7 +209,7 @@ def _together(together: Data) -> Iterator[str]:
     alone = len(together['scales']) == 1
     yield '## Normalised scores' if alone else '## All environments together'
     yield 'Scores are normalised: (score - zero) / (one - zero).'
-    yield _table(
+    yield html_page.table(
         ('environment', 'zero', 'one', 'source'),
         [
             (name, short(scale['zero']), short(scale['one']), scale['source'])
@@ -200,7 +223,7 @@ def _together(together: Data) -> Iterator[str]:
             'Left out, because none of their seeds ran in every one of these environments: '
             f'{", ".join(left_out)}.'
         )
-    yield _table(
+    yield html_page.table(
         ('agent', 'seeds', 'mean', 'IQM', 'median over environments'),
         [
             (agent, row['seeds'], *(Estimate(*row[key]) for key in ('mean', 'iqm', 'median')))
@@ -212,7 +235,7 @@ def _together(together: Data) -> Iterator[str]:
 
 def _cost(data: Data) -> Iterator[str]:
     yield '## What it cost'
-    yield _table(
+    yield html_page.table(
         ('environment', 'agent', 'env steps', 'seconds', 'env steps/s'),
         [
             (
@@ -233,34 +256,24 @@ def _how(data: Data, provenance: Provenance) -> Iterator[str]:
     """Commands and configuration."""
     configuration = data['configuration']
     yield '## How it was made'
-    yield f'```\n{provenance.command}\n```'
+    yield safe_text.fence([provenance.command])
     firsts: dict[str, str] = {}
     for name, command in provenance.runs.items():
         firsts.setdefault(name.rpartition('/')[0], command)
     if firsts:
         yield 'The runs it compares, for the first seed (report.json has every command):'
-        yield _code(firsts.values())
+        yield safe_text.fence(firsts.values())
     if any(configuration['cells'].values()):
         yield 'What differs:'
-        yield _table(
+        yield html_page.table(
             ('environment / agent', 'bindings'),
             [
-                (name, '<br>'.join(f'`{k} = {v}`' for k, v in bindings.items()))
+                (
+                    safe_text.escaped(name),
+                    '<br>'.join(safe_text.code(f'{k} = {v}') for k, v in bindings.items()),
+                )
                 for name, bindings in configuration['cells'].items()
             ],
         )
     yield 'The operative configuration that all runs share:'
-    yield _code(f'{k} = {v}' for k, v in configuration['common'].items())
-
-
-def _code(lines: Iterable[str]) -> str:
-    return '```\n' + '\n'.join(lines) + '\n```'
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    return '\n'.join('| ' + ' | '.join(_cell(cell) for cell in line) + ' |' for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace('|', r'\|')
+    yield safe_text.fence(f'{k} = {v}' for k, v in configuration['common'].items())

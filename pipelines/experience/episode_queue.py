@@ -15,7 +15,7 @@ import reverb
 import tensorflow as tf
 
 from pipelines.errors import UserError
-from pipelines.experience import replay_client
+from pipelines.experience import guard
 from pipelines.experience.rows import RowCodec
 from pipelines.native_noise import quiet_native_stderr
 
@@ -38,6 +38,7 @@ class EpisodeQueue:
         self._timeout_seconds = stall_timeout_seconds
         self._newest = np.zeros([0, self.codec.row_bytes], np.uint8)
         self._waiting = 0  # episodes inserted and not yet taken
+        self._put = 0  # episodes inserted since the queue was entered
 
     @property
     def description(self) -> str:
@@ -51,7 +52,7 @@ class EpisodeQueue:
             signature=tf.TensorSpec([1], tf.string, 'rows'),
         )
         with quiet_native_stderr():
-            self._server = replay_client.serve(table)
+            self._server = reverb.Server([table], checkpointer=guard.NoCheckpoints())
             self._table = table
             self._writer = reverb.Client(self._address).trajectory_writer(num_keep_alive_refs=1)
         return self
@@ -70,7 +71,8 @@ class EpisodeQueue:
         """Inserts whole episodes, each uint8 [rows, row_bytes] with its LAST row.
 
         Raises:
-          UserError: the server accepted nothing within the timeout.
+          UserError: the server accepted nothing within the timeout, or another program has changed
+            what the queue holds.
         """
         for rows in episodes:
             # The tensors of a column must have one shape. Episodes vary in length, so each
@@ -86,18 +88,25 @@ class EpisodeQueue:
             ) from e
         self._newest = episodes[-1]
         self._waiting += len(episodes)
+        self._put += len(episodes)
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        guard.check_table(self._table, self._server.port, self._put)
 
     def take(self) -> None:
         """Announces that a batch will be taken from `batches`.
 
         Raises:
-          UserError: the batch is not in the queue, so the iterator would wait for ever.
+          UserError: the batch is not in the queue, so the iterator would wait for ever; or another
+            program has changed what the queue holds.
         """
         if self._waiting < self._episodes_per_batch:
             raise UserError(
                 f'episode queue: a batch needs {self._episodes_per_batch} episodes and '
                 f'{self._waiting} were put in: collect first'
             )
+        self._check_unchanged()  # or the iterator would wait for what another program has taken
         self._waiting -= self._episodes_per_batch
 
     def batches(self) -> Iterator:

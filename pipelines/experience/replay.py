@@ -27,11 +27,11 @@ from tf_agents.trajectories import time_step as ts
 from agents.prioritisation import Prioritisation
 from pipelines import errors
 from pipelines.errors import UserError
-from pipelines.experience import memory, replay_client
+from pipelines.experience import guard, memory, replay_client
 from pipelines.experience.blocks import Blocks
+from pipelines.experience.guard import ReplayStalledError
 from pipelines.experience.log import ReplayLog
 from pipelines.experience.minibatches import TransitionShape
-from pipelines.experience.replay_client import ReplayStalledError
 from pipelines.experience.rows import RowCodec
 from pipelines.native_noise import quiet_native_stderr
 
@@ -143,7 +143,7 @@ class Replay:
             signature=self._signature,
         )
         with quiet_native_stderr():
-            self._server = replay_client.serve(table)
+            self._server = reverb.Server([table], checkpointer=guard.NoCheckpoints())
             self._table = table
             self._writer = replay_client.ReplayWriter(
                 self.address, self.num_envs, self.shape, self.transitions_per_item,
@@ -198,6 +198,10 @@ class Replay:
         except reverb.DeadlineExceededError as e:
             raise self.stalled('inserting') from e
 
+    def check_unchanged(self, in_flight: int = replay_client.ITEMS_IN_FLIGHT) -> None:
+        """Raises a TableChangedError if the table is not what was appended, within `in_flight`."""
+        guard.check_table(self._table, self._server.port, self._writer.created, in_flight)
+
     def samples(self) -> Iterator:
         """Returns an endless iterator of samples, usable inside a `tf.function`.
 
@@ -225,14 +229,17 @@ class Replay:
         self._highest_priority = max(self._highest_priority, highest)
 
     def stalled(self, doing: str) -> ReplayStalledError:
-        """Returns the error that describes the table when `doing` made no progress."""
-        info, seconds = self._table.info, self._timeout_seconds
-        return replay_client.stalled(doing, seconds, info, self.num_starts)
+        """Returns the error when `doing` made no progress; raises what `check_unchanged` does."""
+        if doing == 'sampling':
+            self.check_unchanged()
+        return guard.stalled(doing, self._timeout_seconds, self._table.info, self.num_starts)
 
     # The protocol `Experience`.
 
     def state(self) -> Position:
-        """Syncs the log to disk and returns the position for `restore`."""
+        """Syncs the log and returns the position for `restore`; checks the table to the item."""
+        self.flush()
+        self.check_unchanged(in_flight=0)
         self._log.sync()
         return Position(vector_steps=self._log.position, highest_priority=self._highest_priority)
 

@@ -12,29 +12,17 @@ See `rows` and `blocks` for rows and items.
 from __future__ import annotations
 
 import collections
-import os
-from typing import Any
 
 import numpy as np
 import reverb
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
-from pipelines.errors import UserError
 from pipelines.experience.minibatches import TransitionShape
 
 TABLE = 'transitions'
 # With many more unconfirmed items, Reverb prints one warning after another.
-_ITEMS_IN_FLIGHT = 32
-
-
-def serve(table: reverb.Table) -> reverb.Server:
-    """Starts a server of one table that writes no checkpoints, whoever asks it to.
-
-    Otherwise each server leaves a directory in TMPDIR.
-    """
-    nowhere = reverb.checkpointers.DefaultCheckpointer(f'{os.devnull}/checkpoints')
-    return reverb.Server([table], checkpointer=nowhere)
+ITEMS_IN_FLIGHT = 32
 
 
 def table_signature(block_rows: int, row_bytes: int) -> tf.TensorSpec:
@@ -109,6 +97,7 @@ class ReplayWriter:
             )
         self._step_types: collections.deque[np.ndarray] = collections.deque(maxlen=keep)
         self._appended = 0  # vector steps
+        self.created = 0  # items
         self._next_start = shape.lead_rows  # row that starts the first block not yet an item
 
     def append(self, rows: np.ndarray, step_type: np.ndarray, priority: float = 1.0) -> None:
@@ -166,7 +155,7 @@ class ReplayWriter:
 
     def _wait_until_few_are_in_flight(self) -> None:
         # A round trip to the server for each vector step would cost more than all the rest.
-        self._writer.flush(_ITEMS_IN_FLIGHT, timeout_ms=self._timeout_ms)
+        self._writer.flush(ITEMS_IN_FLIGHT, timeout_ms=self._timeout_ms)
 
     def _create_items(self, priority: float) -> None:
         """Creates the items whose blocks are complete."""
@@ -184,36 +173,14 @@ class ReplayWriter:
                         TABLE, priority=priority, trajectory=history[column][block]
                     )
                     created += 1
-                    if created % _ITEMS_IN_FLIGHT == 0:
+                    self.created += 1
+                    if created % ITEMS_IN_FLIGHT == 0:
                         self._wait_until_few_are_in_flight()
             self._next_start += self._transitions_per_item
 
     def close(self) -> None:
         """Closes the stream."""
         self._writer.close()
-
-
-class ReplayStalledError(UserError):
-    """Sampling or inserting made no progress within the timeout; describes the table."""
-
-
-def stalled(doing: str, seconds: float, info: Any, num_starts: int) -> ReplayStalledError:
-    """Returns the error that describes a table when `doing` made no progress.
-
-    Args:
-      doing: 'sampling' or 'inserting'.
-      seconds: it has taken so long.
-      info: `reverb.Table.info`.
-      num_starts: rows in the table that may start a transition.
-    """
-    limiter = info.rate_limiter_info
-    return ReplayStalledError(
-        f'replay: {doing} made no progress for {seconds:g} s. The table holds {info.current_size} '
-        f'of {info.max_size} items ({num_starts} transitions); its rate limiter wants at least '
-        f'{limiter.min_size_to_sample} items and has let through '
-        f'{limiter.insert_stats.completed} inserts and {limiter.sample_stats.completed} '
-        'samples. Collect more before training, or look for a writer or learner that has died.'
-    )
 
 
 def update_priorities(address: str, keys: tf.Tensor, priorities: tf.Tensor) -> tf.Tensor:

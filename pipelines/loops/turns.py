@@ -128,11 +128,17 @@ class CollectAndTrain:
 
         Returns:
           The turns, those that did not train included.
+
+        Raises:
+          TableChangedError: another program has changed what the replay holds.
         """
         self._collector.limit_episodes(end_after_episodes, pause_after_episodes)
         if not self._may_train() or self._overlap:
-            return [self._turn(max_vector_steps)]
-        return self._run_in_graph(max_vector_steps, until_env_steps)
+            turns = [self._turn(max_vector_steps)]
+        else:
+            turns = self._run_in_graph(max_vector_steps, until_env_steps)
+        self._replay.check_unchanged()
+        return turns
 
     def _turn(self, max_vector_steps: int) -> Turn:
         """Takes a turn of at most `max_vector_steps`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from pipelines.comparison import html_page
 from pipelines.comparison.experiment import Experiment
+from pipelines.comparison.safe_text import code, escaped, fence
 from pipelines.posts import bandit, by_episode, double_q, provenance, running, space_invaders
 from pipelines.posts.catalogue import Tutorial
 from pipelines.posts.cells import Cell, has_episodes, read
@@ -57,15 +59,16 @@ def write(tutorial: Tutorial, plan: Experiment, root: pathlib.Path, made: Made) 
       The page: <root>/index.html. Beside it are index.md, index.json and figure.png.
     """
     cells = read(plan.runs(root))
-    found = Findings({})
+    found, picture = Findings({}), ''
     if cells:
         figure = FIGURES[tutorial.figure]
-        figure.draw(tutorial, cells, root / _PICTURE)
+        draw = functools.partial(figure.draw, tutorial, cells)
+        picture = html_page.picture(tutorial.caption, root / _PICTURE, draw)
         found = figure.find(tutorial, cells)
     sections = [
         *_head(tutorial, made.quick),
         *_how_far(tutorial, plan, root, made),
-        *_beside(tutorial, found, bool(cells)),
+        *_beside(tutorial, found, picture),
         *found.sections,
         *_constants(tutorial),
         *_map(tutorial),
@@ -104,7 +107,7 @@ def _how_far(tutorial: Tutorial, plan: Experiment, root: pathlib.Path, made: Mad
         yield (
             f'**Not finished: {finished} of {len(runs)} runs are.** Everything below is of what '
             'there is so far: of each agent the finished runs, or, where none is, those that have '
-            f'begun. `{made.command}` goes on.'
+            f'begun. {code(made.command)} goes on.'
         )
         if words := running.under_way(runs):
             yield f'Begun (a run is {tutorial.length}): {"; ".join(words)}.'
@@ -116,16 +119,16 @@ def _how_far(tutorial: Tutorial, plan: Experiment, root: pathlib.Path, made: Mad
         )
     if made.failed:
         yield 'Failed, and missing below:'
-        yield '\n'.join(f'- {name}: `{words}`' for name, words in made.failed.items())
+        yield '\n'.join(f'- {name}: {code(words)}' for name, words in made.failed.items())
 
 
-def _beside(tutorial: Tutorial, found: Findings, has_figure: bool) -> Iterator[str]:
+def _beside(tutorial: Tutorial, found: Findings, picture: str) -> Iterator[str]:
     """What was published beside what was measured here, and the figure."""
     yield '## Published, and ours'
     rows = [(row.says, found.ours.get(row.key, _NOTHING_YET)) for row in tutorial.published]
     yield html_page.table(('published', 'ours'), rows)
-    if has_figure:
-        yield f'![{tutorial.caption}]({_PICTURE})'
+    if picture:
+        yield picture
         yield f'*{tutorial.caption}*'
 
 
@@ -182,15 +185,15 @@ def _commands(tutorial: Tutorial, command: str) -> Iterator[str]:
     yield '## Commands'
     yield 'This page, and the runs that it lacks; the second command only rewrites the page:'
     page = command.replace('pipelines.tutorials run', 'pipelines.tutorials page', 1)
-    yield f'```\n{command}\n{page}\n```'
+    yield fence([command, page])
     if tutorial.commands:
         yield 'More:'
-        yield '```\n' + '\n'.join(tutorial.commands) + '\n```'
+        yield fence(tutorial.commands)
 
 
 def _provenance(plan: Experiment, root: pathlib.Path) -> Iterator[str]:
     yield '## How it was made'
-    starts = provenance.read(root)
+    starts = escaped(provenance.read(root))
     lines = [
         f'- Started {start["date"]} at commit {start["commit"]} on {start["machine"]}; '
         + ', '.join(f'{name} {version}' for name, version in start['versions'].items())
@@ -207,8 +210,7 @@ def _provenance(plan: Experiment, root: pathlib.Path) -> Iterator[str]:
     yield '\n'.join(lines)
     runs = {run.cell: run for run in reversed(plan.runs(root))}  # the first seed of each cell
     yield 'The runs, for the first seed:'
-    commands = (shlex.join(('python', *run.arguments)) for run in reversed(runs.values()))
-    yield '```\n' + '\n'.join(commands) + '\n```'
+    yield fence(shlex.join(('python', *run.arguments)) for run in reversed(runs.values()))
 
 
 def _seconds(path: pathlib.Path) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from pipelines.comparison.safe_text import escaped
 from pipelines.comparison.statistics import short
 from pipelines.posts import findings, pictures
 from pipelines.posts.catalogue import Tutorial
@@ -117,5 +119,7 @@ def _films(tutorial: Tutorial, run: Training) -> Iterator[str]:
         link = path.relative_to(root).as_posix()
         yield f'![{words}]({link})\n\n*{words.capitalize()}.*' if fits else f'[{words}]({link})'
     if others:
-        links = (f'[{path.stem}]({path.relative_to(root).as_posix()})' for path in others)
+        links = (
+            f'[{escaped(path.stem)}]({quote(path.relative_to(root).as_posix())})' for path in others
+        )
         yield f'All others (beside this file): {", ".join(links)}.'

@@ -17,5 +17,6 @@ curves         plots of progress.csv       published      published curves and s
 report         writes what a finished run leaves: policies, evaluation, pictures, summary
 summary        summary.json                video          films of play
 export         a policy as a SavedModel    export_proof   its proof in a clean process
+known_policies  which of them this user has made or played
 act            the signature of an exported policy: its inputs by name
 """

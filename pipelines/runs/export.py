@@ -46,7 +46,7 @@ from agents import masks, policies
 from envs.gymnasium_env import GymnasiumEnv
 from pipelines import files, json_files
 from pipelines.errors import UserError
-from pipelines.runs import act, card, weights
+from pipelines.runs import act, card, known_policies, weights
 
 _PROOF_SCRIPT = pathlib.Path(__file__).with_name('export_proof.py')
 _NOT_FINITE = 'an action is not finite'
@@ -107,6 +107,7 @@ def proven_exports(
         json_files.write(directory / 'export_report.json', report)
     for name, directory in directories.items():
         files.replace_dir(directory, root / name)
+        known_policies.note(root / name)
 
 
 def _save(policy: Any, directory: pathlib.Path, about: dict, observations: Any) -> None:

@@ -107,7 +107,8 @@ def write(
         if schedule.video_interval_episodes is not None:
             recorder = video.Recorder(task, policy, epsilon)
             (root / 'videos').mkdir(exist_ok=True)
-            recorder.save(root / 'videos' / 'final.gif', eval_seed, fps=_FILM_FPS)
+            film, _ = recorder.film(eval_seed, fps=_FILM_FPS)
+            files.write_bytes(root / 'videos' / 'final.gif', film)
     title = f'{training.agent_name} on {task.env_name}, seed {summary.seed}'
     progress_csv = root / 'progress.csv'
     curves.draw_curve(
@@ -246,4 +247,5 @@ class Films:
             )
         self._directory.mkdir(exist_ok=True)
         path = self._directory / f'after_{num_episodes:06d}_episodes.gif'
-        self._recorder.save(path, seed, every=2, fps=_FILM_FPS)
+        film, _ = self._recorder.film(seed, every=2, fps=_FILM_FPS)
+        files.write_bytes(path, film)

@@ -7,7 +7,7 @@ Where several discrete actions are taken at a time, there is a bar for each one 
 
 from __future__ import annotations
 
-import pathlib
+import io
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -23,7 +23,6 @@ from agents.policies import mix_in_random_actions
 from agents.raw_screen_policy import ScreensToFrame
 from envs.errors import EnvError
 from envs.task import Task
-from pipelines import files
 from pipelines.errors import UserError
 from pipelines.protocols import ActingPolicy
 
@@ -113,7 +112,7 @@ def _kind_of(picture: Any) -> str:
 
 
 class Recorder:
-    """Plays episodes of one environment and writes them as GIFs."""
+    """Plays episodes of one environment and makes GIFs of them."""
 
     def __init__(self, task: Task, policy: ActingPolicy, epsilon: float = 0.0):
         """Makes the environment.
@@ -161,8 +160,8 @@ class Recorder:
             time_step, reward = self._screen.step(action.numpy())
             total += reward
 
-    def save(self, path: pathlib.Path, seed: int, every: int = 1, fps: int = 30) -> int:
-        """Writes a GIF of one episode, a frame for every `every` steps; returns their number."""
+    def film(self, seed: int, every: int = 1, fps: int = 30) -> tuple[bytes, int]:
+        """A GIF of one episode, a frame for every `every` steps, and their number."""
         frames = (
             # Each frame is reduced to its palette at once: whole films in full colour are large.
             draw(moment, self._labels).quantize(_NUM_COLOURS, dither=Image.Dither.NONE)
@@ -170,11 +169,11 @@ class Recorder:
             if step % every == 0
         )
         first, *rest = frames
-        with files.replacing(path) as tmp:
-            first.save(
-                tmp, format='GIF', save_all=True, append_images=rest, duration=1000 // fps, loop=0
-            )
-        return 1 + len(rest)
+        film = io.BytesIO()
+        first.save(
+            film, format='GIF', save_all=True, append_images=rest, duration=1000 // fps, loop=0
+        )
+        return film.getvalue(), 1 + len(rest)
 
 
 def check_draws(task: Task) -> None:

@@ -243,7 +243,7 @@ def test_a_program_without_these_flags_is_one_clear_line(tmp_path, capsys):
     small = write(tmp_path / 'small.toml', ONE)
     text = small.read_text()
     assert "'train_ddqn'" in text
-    small.write_text(text.replace("'train_ddqn'", "'os.path'"))
+    small.write_text(text.replace("'train_ddqn'", "'json.tool'"))
     assert 'cartpole/' in fails(capsys, *flags(small, tmp_path / 'runs'))
 
 

@@ -1,4 +1,5 @@
 import json
+import subprocess
 
 import gymnasium as gym
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from pipelines import evaluate
 from pipelines.runs import export
 from tests.pipelines.random_policies import random_export
+from tests.pipelines.whole_runs import command
 
 
 @pytest.fixture(scope='module')
@@ -81,8 +83,67 @@ def test_a_video_is_one_episode_of_frames(policy_dir, tmp_path):
 def test_an_environment_that_does_not_fit_is_refused(policy_dir, capsys):
     assert run(policy_dir, '--env_name=Taxi-v3') == 2
     assert 'does not fit' in capsys.readouterr().err
-    assert run(policy_dir, '--json=/nowhere/at/all.json') == 2
-    assert 'there is no directory' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('flags', 'why'),
+    [
+        (['--json={tmp}'], 'it is a directory'),
+        (['--json=/nowhere/at/all.json'], 'there is no directory'),
+        (['--video={tmp}/no/a.gif'], 'there is no directory'),
+        (['--video={tmp}/a.png'], 'must end in .gif'),
+        (['--json={tmp}/a.gif', '--video={tmp}/a.gif'], 'choose another'),
+    ],
+)
+def test_outputs_are_checked_before_anything_is_loaded(tmp_path, capsys, flags, why):
+    assert run('/nowhere', *(flag.format(tmp=tmp_path) for flag in flags)) == 2
+    error = capsys.readouterr().err
+    assert why in error and error.startswith('error: --') and error.count('\n') == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_that_cannot_be_written_in_the_end_is_one_line(policy_dir, capsys):
+    assert run(policy_dir, '--episodes=1', '--json=/dev/full') == 2
+    assert "--json='/dev/full' cannot be written: No space left" in capsys.readouterr().err
+
+
+def test_a_policy_of_elsewhere_is_said_to_be_a_program_once(
+    policy_dir, tmp_path, monkeypatch, capsys
+):
+    assert run(policy_dir, '--episodes=1') == 0  # made here
+    assert 'a SavedModel is a program' not in capsys.readouterr().out
+    monkeypatch.setenv('XDG_STATE_HOME', str(tmp_path))
+    for times in (1, 0):
+        assert run(policy_dir, '--episodes=1') == 0
+        assert capsys.readouterr().out.count('a SavedModel is a program, and this one') == times
+
+
+@pytest.mark.slow
+def test_in_a_sandbox_it_gives_the_same_report(policy_dir, tmp_path):
+    flags = ['--episodes=3', '--seed=5']
+    free, shut_in = tmp_path / 'free.json', tmp_path / 'shut_in.json'
+    assert run(policy_dir, *flags, f'--json={free}') == 0
+    done = subprocess.run(
+        command('evaluate', f'--policy_dir={policy_dir}', '--sandbox', *flags, f'--json={shut_in}',
+                f'--video={tmp_path / "a.gif"}'),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if 'a process cannot be shut in here' in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert shut_in.read_text() == free.read_text()
+    assert '3 episodes: mean' in done.stdout and 'frames are in' in done.stdout
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        'a.gif',
+        'free.json',
+        'shut_in.json',
+    ]
+
+
+def test_a_wish_for_a_sandbox_is_never_passed_over(policy_dir, capsys):
+    assert run(policy_dir, '--sandbox') == 2  # this process has threads
+    assert 'error: --sandbox: a process cannot be shut in here' in capsys.readouterr().err
 
 
 class _Dark(gym.Env):

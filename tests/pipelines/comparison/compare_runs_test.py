@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -49,6 +50,31 @@ def test_scores_differences_and_costs_are_those_of_the_runs(tmp_path):
     text = markdown(tmp_path, data)
     assert '| dqn | 8 | 10.5 [' in text and 'Too few seeds' not in text
     assert json.loads((tmp_path / 'report.json').read_text())['fewest_seeds'] == 8
+
+
+HARMFUL = '<script>alert(1)</script> ![x](/etc/hostname) | $\\frac$ \x1b[31m'
+
+
+def test_names_and_words_of_files_are_text_in_every_form(tmp_path, capsys):
+    cells = {'quiet': HARMFUL, HARMFUL: 'dqn'}
+    read = [
+        results.read(finished_run(tmp_path / str(i), seed=0, lesson=repr(HARMFUL)), *names)
+        for i, names in enumerate(cells.items())
+    ]
+    data = compare_runs.compare(read, 'eval_mean')
+    provenance = report.Provenance(HARMFUL, runs={}, failed={f'{HARMFUL}/seed_0': HARMFUL})
+    root = tmp_path / 'report'
+    (root / 'scores.png').mkdir(parents=True)  # what no picture can replace
+    report.write(root, HARMFUL, f'Text. {HARMFUL}', data, provenance)
+    page, text = ((root / f'report.{kind}').read_text() for kind in ('html', 'md'))
+    assert '<script' not in page and 'hostname"' not in page.replace('href="/etc/hostname"', '')
+    assert 'alert(1)' in page and '\x1b' not in page + text
+    outside_code = re.sub(r'(`+)[^`].*?\1', '', text, flags=re.DOTALL)
+    assert '<script' not in outside_code and '![x]' not in re.sub(r'\\!\[', '', outside_code)
+    assert 'scores.png could not be drawn (IsADirectoryError' in text
+    assert page.count('<img') == text.count('.png)') == 2
+    print('\n'.join(report.in_short(data)))
+    assert '\x1b' not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import importlib
 import pathlib
+import sys
 import textwrap
 
 import gin
@@ -51,6 +52,35 @@ def test_a_count_of_seeds_begins_at_zero(tmp_path):
     assert load(tmp_path, GOOD.replace('[3, 5]', '3')).seeds == (0, 1, 2)
 
 
+def test_whatever_its_names_an_experiment_stays_in_its_directory(tmp_path):
+    names = ['../x', '..', '/etc', 'a/b', 'report.html', 'é', 'dqn']
+    agents = '\n'.join(f"'{name}' = []" for name in names)
+    text = GOOD.split('[agents]')[0].replace('short', "'report.html'") + f'[agents]\n{agents}'
+    root = tmp_path / 'root'
+    runs = load(tmp_path, text).runs(root)
+    assert [run.agent for run in runs[:7]] == names and runs[0].environment == 'report.html'
+    for run in runs:
+        assert run.path.resolve().relative_to(root).parts == (*run.cell.split('/'), run.path.name)
+        assert run.path.parents[1].name not in ('report.html', 'report.html.tmp')
+    assert len({run.path for run in runs}) == len(runs) == 2 * 2 * 7
+    assert len({run.cell for run in runs}) == len(load(tmp_path, text).definitions()) == 2 * 7
+    assert runs[6].cell.endswith('/dqn')
+
+
+def test_checking_a_file_imports_nothing(tmp_path, monkeypatch):
+    package = tmp_path / 'evil_package'
+    package.mkdir()
+    (package / '__init__.py').write_text('raise SystemExit("imported")')
+    (package / 'x.py').write_text('raise SystemExit("imported")')
+    monkeypatch.syspath_prepend(tmp_path)
+    plan = load(tmp_path, GOOD.replace("'train_ddqn'", "'evil_package.x'"))
+    assert plan.runs(tmp_path)[0].arguments[:2] == ('-m', 'evil_package.x')
+    for missing in ('evil_package.y', 'evil_package.x.y', 'nowhere.x', '__main__.x', 'json.no.x'):
+        with pytest.raises(UserError, match='must be one of'):
+            load(tmp_path, GOOD.replace("'train_ddqn'", f"'{missing}'"))
+    assert not {'evil_package', 'evil_package.x'} & sys.modules.keys()
+
+
 BAD = {
     'no toml at all': 'is not valid TOML',
     GOOD + "dqn = ['train_ddqn.gamma = 0.9']": 'is not valid TOML: Cannot overwrite a value',
@@ -66,8 +96,9 @@ BAD = {
     GOOD.replace('seeds = ', 'sedes = '): "unknown key 'sedes'",
     GOOD.split('[agents]')[0]: '[agents] is missing or empty',
     GOOD.split('[agents]')[0] + '[agents]': '[agents] is missing or empty',
-    GOOD.replace('double_dqn = []', "'a/b' = []"): "agents.'a/b' cannot name a directory",
-    GOOD.replace('double_dqn = []', "'..' = []"): "agents.'..' cannot name a directory",
+    GOOD.replace('double_dqn = []', "'' = []"): "agents: '' cannot be a name: it needs 1 to 100",
+    GOOD.replace('double_dqn', '"a\\nb"'): r"agents: 'a\nb' cannot be a name: it needs 1 to 100",
+    GOOD.replace('double_dqn', 'x' * 300): 'printable characters, and has 300',
     GOOD.replace('double_dqn = []', 'double_dqn = 1'): 'agents.double_dqn = 1: must be a list',
     GOOD.replace('double_dqn = []', "double_dqn = ['x']"): "agents.double_dqn = ['x']: must be",
     "metric = ['eval_mean']" + GOOD: "metric = ['eval_mean']: must be one of",

@@ -1,10 +1,11 @@
 import base64
 import html.parser
 import json
+import re
 
 import pytest
 
-from pipelines.comparison import html_page
+from pipelines.comparison import html_page, safe_text
 
 PIXEL = base64.b64decode(
     'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E'
@@ -54,7 +55,66 @@ def test_pictures_are_inside_the_page_and_nothing_is_outside_it(tmp_path):
     assert 'http' not in (tmp_path / 'report.html').read_text()
 
 
-def test_a_missing_picture_is_an_error_and_leaves_no_report(tmp_path):
-    with pytest.raises(FileNotFoundError, match='curve.png'):
-        write(tmp_path, '![the curve](curve.png)')
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    'source',
+    [
+        'missing.png', '/etc/hostname', '../outside.png', '{tmp}/outside.png', 'link.png',
+        'text.txt', 'https://example.org/a.png', 'data:image/png;base64,AAAA', '.',
+        'x' * 300 + '.png',
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_of_the_directory_is_a_sentence(tmp_path, source):
+    directory = tmp_path / 'report'
+    directory.mkdir()
+    (tmp_path / 'outside.png').write_bytes(PIXEL)
+    (directory / 'link.png').symlink_to(tmp_path / 'outside.png')
+    (directory / 'text.txt').write_text('secret')
+    page = write(directory, f'before ![the curve]({source.format(tmp=tmp_path)}) after')
+    assert not [tag for tag, _ in page.tags if tag in ('img', 'a')]
+    assert 'before the curve (not shown: not a picture in the directory' in page.text
+    assert 'after' in page.text
+
+
+HARMFUL = (
+    '<script>alert(1)</script>',
+    '<img src=x onerror=alert(1)>',
+    '<svg/onload=alert(1)>',
+    '<!-- comment --><b>bold</b>',
+    '[link](javascript:alert(1))',
+    '[link](<java\tscript:alert(1)>)',
+    '[link](javascript&colon;alert(1))',
+    '[link](vbscript:x) [link](data:text/html,x) [link](file:///etc/passwd)',
+    '[link]: javascript:alert(1)\n\n[link]',
+    '<javascript:alert(1)>',
+)
+
+
+@pytest.mark.parametrize('markdown', HARMFUL)
+@pytest.mark.parametrize('as_title', [False, True])
+def test_html_and_scripts_are_text(tmp_path, markdown, as_title):
+    page = write(tmp_path, 'Text.', title=markdown) if as_title else write(tmp_path, markdown)
+    allowed = {'html', 'head', 'meta', 'title', 'style', 'body', 'h1', 'p', 'a'}
+    assert {tag for tag, _ in page.tags} <= allowed
+    assert all(attributes.keys() <= {'href', 'name', 'charset', 'content', 'lang'}
+               for _, attributes in page.tags)  # fmt: skip
+    assert not [attributes for tag, attributes in page.tags if tag == 'a' and 'href' in attributes]
+    if markdown.startswith('<script') or as_title:
+        words = re.sub(r'\W', '', safe_text.printable(markdown))
+        assert words in re.sub(r'\W', '', page.text)  # it is still shown
+
+
+def test_harmless_links_and_line_breaks_stay(tmp_path):
+    page = write(tmp_path, '[a](https://a.org/x?y=1:2) [b](#here) [c](videos/a%20b.gif) d<br>e')
+    links = [attributes['href'] for tag, attributes in page.tags if tag == 'a']
+    assert links == ['https://a.org/x?y=1:2', '#here', 'videos/a%20b.gif']
+    assert 'br' in [tag for tag, _ in page.tags]
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_sentence(tmp_path):
+    def fail(png):
+        raise ValueError(f'no <room> for {png.name}\nand more')
+
+    words = html_page.picture('the curve', tmp_path / 'curve.png', fail)
+    assert words.startswith('*the curve: curve.png could not be drawn (ValueError: no &lt;room>')
+    assert html_page.picture('it', tmp_path / 'a.png', lambda png: False) == ''
+    assert html_page.picture('it', tmp_path / 'a.png', lambda png: None) == '![it](a.png)'
