@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 PACKAGE_DIR = pathlib.Path(__file__).parent
-_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-_STORAGE_WORDS = ('No space left on device', 'Disk quota exceeded')
+_STORAGE_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.EMFILE,
+)  # fmt: skip
+_STORAGE_WORDS = ('No space left on device', 'Disk quota exceeded', 'File too large')
 
 
 def existing_file(name: str) -> pathlib.Path | None:
@@ -82,7 +84,7 @@ def sync_dir(path: pathlib.Path) -> None:
         os.close(fd)
 
 
-def storage_failure(error: Exception) -> str | None:
+def storage_failure(error: BaseException) -> str | None:
     """Returns the system's message if the disk, not the program, is at fault; else None."""
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
         return error.strerror

@@ -115,8 +115,8 @@ def test_every_module_has_a_test_of_its_own_or_is_named_here():
     tested_elsewhere = {
         'pipelines/assembly', 'pipelines/protocols',  # by every program's test
         'pipelines/gin_config', 'pipelines/errors', 'pipelines/settings',  # in cli_test
-        'pipelines/suitability',  # in cli_test
-        'pipelines/signals', 'pipelines/native_noise',  # in train_ddqn_test
+        'pipelines/suitability', 'pipelines/gin_messages',  # in cli_test
+        'pipelines/native_noise',  # in train_ddqn_test
         'pipelines/files',  # in run_dir_test
         'pipelines/experience/replay_client', 'pipelines/experience/memory',  # in replay_test
         'pipelines/loops/collector',  # in episodes_test, museum_test
