@@ -7,7 +7,7 @@
     runs/         a run's directory: progress, checkpoints, exported policies, summary
     loops/        collecting, training and evaluating
     experience/   the replay, and the queue of whole episodes
-    settings  cli  exits  gin_config  vocabulary  imports  errors  files  startup  signals
+    settings  cli  exits  gin_config  declared  vocabulary  imports  errors  files  startup  signals
     outputs  native_noise  protocols     used by all
 
 A module imports only from its own line and the lines below. The messages that TensorFlow,

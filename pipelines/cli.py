@@ -20,6 +20,9 @@ from absl import flags
 from pipelines import exits, files, outputs, signals, startup, vocabulary
 from pipelines.errors import UserError
 
+# Flags that are paths: `~` is the home directory in all of them.
+_PATHS = ('root_dir', 'gin_file', 'policy_dir', 'json', 'video', 'experiment', 'run_dirs')
+
 CHECKED = 'every binding is used, and everything can be built'  # printed by --check_only
 
 
@@ -153,6 +156,30 @@ def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str], program: st
     if len(rest) > 1:
         cure = _instead_of_words(rest[1:], flag_values)
         raise UserError(f"unexpected argument '{rest[1]}': {cure}")
+    for name in filter(flag_values.__contains__, _PATHS):
+        given: Any = flag_values[name].value
+        several = isinstance(given, list)
+        paths = [_expanded(name, path) for path in (given if several else [given])]
+        flag_values[name].value = paths if several else paths[0]
+
+
+def _expanded(flag: str, path: str | None) -> str | None:
+    """A path with the home directory instead of `~`.
+
+    Raises:
+      UserError: there is no such user, or the path cannot be that of a file.
+    """
+    if path is None:
+        return None
+    found = os.path.expanduser(path)
+    if found.startswith('~'):
+        user = found.split('/')[0]
+        raise UserError(f"--{flag}='{path}': there is no user '{user[1:]}'; for a name: ./{path}")
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"--{flag}={path!r}: not UTF-8, as TensorFlow's paths have to be") from None
+    return found
 
 
 def _instead_of_words(words: Sequence[str], flag_values: flags.FlagValues) -> str:

@@ -20,8 +20,10 @@ _STORAGE_WORDS = ('No space left on device', 'Disk quota exceeded', 'File too la
 
 def existing_file(name: str) -> pathlib.Path | None:
     """Returns the file at that path, or else below pipelines/; None if neither exists."""
-    candidates = (pathlib.Path(name).expanduser(), PACKAGE_DIR / name)
-    return next((path for path in candidates if path.is_file()), None)
+    candidates = (pathlib.Path(os.path.expanduser(name)), PACKAGE_DIR / name)
+    with contextlib.suppress(OSError, ValueError):  # no file has such a name
+        return next((path for path in candidates if path.is_file()), None)
+    return None
 
 
 @contextlib.contextmanager

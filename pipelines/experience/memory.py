@@ -10,6 +10,11 @@ import psutil
 from pipelines.errors import UserError
 from pipelines.experience.rows import RowCodec
 
+_CGROUP = pathlib.Path('/sys/fs/cgroup')
+_CGROUP_FILES = (  # of version 2, and of version 1
+    ('memory.max', 'memory.current'),
+    ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes'),
+)
 # Reverb's overhead, measured by benchmarks/replay_memory.py.
 _ITEM_BYTES = 760
 _CHUNK_BYTES = 750
@@ -37,11 +42,28 @@ def check_fits(capacity_transitions: int, needed_bytes: int) -> None:
         )
 
 
+def check_sample_fits(transitions: int, sample_bytes: int, replay_bytes: int) -> None:
+    """Raises a UserError if the samples of one turn are not free beside a full replay.
+
+    Args:
+      transitions: in the samples.
+      sample_bytes: of the rows in them; they are held twice, as they come and as minibatches.
+      replay_bytes: of the full replay.
+    """
+    available, needed = available_bytes(), replay_bytes + 2 * sample_bytes
+    if needed > available:
+        raise UserError(
+            f'train_ddqn.batch_size times max_train_steps_per_turn are {transitions:,} transitions '
+            f'at a time: with a full replay about {needed / 2**30:,.1f} GiB, and '
+            f'{available / 2**30:.1f} GiB are free: lower one of them'
+        )
+
+
 def available_bytes() -> int:
     """Bytes that this process may still take, within the container's limit if there is one."""
     available = psutil.virtual_memory().available
-    cgroup = pathlib.Path('/sys/fs/cgroup')
-    with contextlib.suppress(OSError, ValueError):  # no such file, or 'max'
-        limit = int((cgroup / 'memory.max').read_text())
-        available = min(available, limit - int((cgroup / 'memory.current').read_text()))
+    for limit, current in _CGROUP_FILES:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or 'max'
+            free = int((_CGROUP / limit).read_text()) - int((_CGROUP / current).read_text())
+            available = min(available, free)
     return available

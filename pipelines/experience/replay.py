@@ -25,7 +25,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import gin
 import numpy as np
@@ -33,7 +33,6 @@ import reverb
 import tensorflow as tf
 
 from agents.prioritisation import Prioritisation
-from pipelines import errors
 from pipelines.errors import UserError
 from pipelines.experience import memory, replay_client
 from pipelines.experience.blocks import Blocks
@@ -41,6 +40,7 @@ from pipelines.experience.log import ReplayLog
 from pipelines.experience.minibatches import TransitionShape
 from pipelines.experience.rows import RowCodec
 from pipelines.native_noise import quiet_native_stderr
+from ranges import Count, Seconds, checked, count
 
 MAY_CHANGE = ('Replay.stall_timeout_seconds',)  # between two runs of one directory
 _MIN_BLOCKS_PER_SAMPLE = 32
@@ -58,6 +58,7 @@ class ReplayStalledError(UserError):
 
 
 @gin.configurable(denylist=['min_transitions'])
+@checked(UserError)
 class Replay:
     """The replay of one run: server, writer and dataset, which therefore agree.
 
@@ -74,10 +75,10 @@ class Replay:
         prioritisation: Prioritisation | None = None,
         min_transitions: int | None = None,
         *,
-        capacity_transitions: int = 50_000,
-        transitions_per_item: int = 16,
-        rows_per_chunk: int = 16,
-        stall_timeout_seconds: float = 60.0,
+        capacity_transitions: Count = 50_000,
+        transitions_per_item: Annotated[int, count(most=4_096)] = 16,
+        rows_per_chunk: Annotated[int, count(most=4_096)] = 16,
+        stall_timeout_seconds: Seconds = 60.0,
     ):
         """Checks the values; entering the replay starts the server.
 
@@ -101,10 +102,6 @@ class Replay:
         Raises:
           UserError: a value is out of range, or the replay needs more memory than is free.
         """
-        errors.check('Replay.capacity_transitions', capacity_transitions, errors.COUNT)
-        errors.check('Replay.transitions_per_item', transitions_per_item, errors.COUNT)
-        errors.check('Replay.rows_per_chunk', rows_per_chunk, errors.COUNT)
-        errors.check('Replay.stall_timeout_seconds', stall_timeout_seconds, errors.POSITIVE)
         transitions_per_item = 1 if prioritisation is not None else transitions_per_item
         if capacity_transitions < transitions_per_item:
             raise UserError(
@@ -129,6 +126,8 @@ class Replay:
             self.codec, capacity_transitions, items, rows_per_chunk
         )
         memory.check_fits(capacity_transitions, self.expected_bytes)
+        sample_bytes = self._items_per_sample * self.blocks.rows * self.codec.row_bytes
+        memory.check_sample_fits(transitions_per_sample, sample_bytes, self.expected_bytes)
 
     @property
     def description(self) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -50,7 +51,7 @@ class ReusedReplay:
         Raises:
           UserError: there is no log, it is damaged, or its rows hold something else.
         """
-        directory = pathlib.Path(self._path).expanduser() / 'replay'
+        directory = pathlib.Path(os.path.expanduser(self._path), 'replay')
         try:
             layout = json.loads((directory / 'layout.json').read_text())
             num_envs, row_bytes = int(layout['num_envs']), int(layout['row_bytes'])

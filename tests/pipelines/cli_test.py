@@ -51,7 +51,12 @@ BAD_TRAINING = {
     'train_ddqn.num_env_steps=None': 'train_ddqn.num_env_steps = None',
     'train_ddqn.env_name=5': 'env_name = 5',
     "train_ddqn.train_steps_per_env_step='a'": 'train_steps_per_env_step',
-    "adam.learning_rate='a'": "'<=' not supported",
+    "adam.learning_rate='a'": "adam.learning_rate = 'a': must be a positive number, or a schedule",
+    'learning_rate/LinearSchedule.initial=-1.0': 'because adam.learning_rate takes it',
+    'train_ddqn.gamma=1e999': 'train_ddqn.gamma = inf: must be a number between 0 and 1',
+    'train_ddqn.frame_stack=100_000': 'at most 64',
+    'mlp_torso.units=(1_000_000_000,)': 'at most 16_384',
+    'Replay.stall_timeout_seconds=1e30': 'stall_timeout_seconds = 1e+30: must be a number more',
     'mlp_torso.units=64': 'mlp_torso.units = 64',
     'mlp_torso.units=(64.5,)': 'mlp_torso.units = (64.5,)',
     'make_q_network.stream_units=(0,)': 'make_q_network.stream_units = (0,)',
@@ -107,7 +112,7 @@ BAD_TRAINING = {
 @pytest.mark.parametrize(('binding', 'message'), BAD_TRAINING.items())
 def test_a_bad_binding_is_one_clear_line(tmp_path, capsys, binding, message):
     error = fails(capsys, train_ddqn, f'--root_dir={tmp_path / "run"}', f'--gin_bindings={binding}')
-    assert message in error
+    assert message in error and not (tmp_path / 'run').exists()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +164,10 @@ def test_bad_flags_are_one_clear_line(tmp_path, capsys):
     assert 'holds no exported policy' in fails(capsys, evaluate, f'--policy_dir={tmp_path}')
     assert '--policy_dir is missing' in fails(capsys, evaluate)
     assert '--episodes=0' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--episodes=0')
+    many = fails(capsys, evaluate, f'--policy_dir={tmp_path}', f'--episodes={10**9}')
+    assert 'must be at least 1 and at most 1,000,000' in many
+    home = fails(capsys, evaluate, '--policy_dir=~nosuchuser')
+    assert "--policy_dir='~nosuchuser': there is no user 'nosuchuser'" in home
     assert '--epsilon=2' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--epsilon=2')
     assert 'end in .gif' in fails(capsys, evaluate, f'--policy_dir={tmp_path}', '--video=a.mp4')
 
@@ -194,6 +203,18 @@ def test_a_bug_is_one_line_that_says_where_its_traceback_is(tmp_path, capsys, mo
     path = re.search(r'its traceback is in (\S+): please report it\n$', error)[1]
     assert 'Traceback (most recent call last)' in pathlib.Path(path).read_text()
     os.unlink(path)
+
+
+def test_the_home_directory_is_known_in_every_path(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    root = f'--root_dir={tmp_path / "run"}'
+    for flag in ('root_dir', 'gin_file'):
+        error = fails(capsys, train_ddqn, root, f'--{flag}=~nosuchuser/x')
+        assert f"--{flag}='~nosuchuser/x': there is no user 'nosuchuser'" in error
+    (tmp_path / 'mine.gin').write_text('train_ddqn.n_step = 0\n')
+    assert f"in '{tmp_path}/mine.gin', line 1)" in fails(
+        capsys, train_ddqn, root, '--gin_file=~/mine.gin'
+    )
 
 
 def test_a_file_may_replace_a_schedule_of_the_file_that_it_includes(tmp_path, capsys):

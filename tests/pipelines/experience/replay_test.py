@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipelines.errors import UserError
-from pipelines.experience import minibatches, replay_client
+from pipelines.experience import memory, minibatches, replay_client
 from tests.pipelines.experience.fakes import BIG, Life, fill, make
 
 
@@ -390,3 +390,27 @@ def test_sampling_an_empty_table_says_what_is_wrong(tmp_path):
 def test_impossible_replays_are_refused_before_anything_starts(tmp_path, kwargs, message):
     with pytest.raises(UserError, match=message):
         make(tmp_path, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ('limit', 'current'),
+    [
+        ('memory.max', 'memory.current'),
+        ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes'),
+    ],
+)
+def test_a_containers_limit_counts_in_both_versions_of_cgroups(
+    tmp_path, monkeypatch, limit, current
+):
+    (tmp_path / 'memory').mkdir()
+    (tmp_path / limit).write_text('3000000\n')
+    (tmp_path / current).write_text('1000000\n')
+    monkeypatch.setattr(memory, '_CGROUP', tmp_path)
+    assert memory.available_bytes() == 2_000_000
+
+
+def test_the_samples_of_a_turn_need_memory_beside_the_replay(monkeypatch):
+    monkeypatch.setattr(memory, 'available_bytes', lambda: 2**30)
+    memory.check_sample_fits(1_000, sample_bytes=2**28, replay_bytes=2**29)  # twice, and just
+    with pytest.raises(UserError, match='are 1,000 transitions at a time: with a full replay'):
+        memory.check_sample_fits(1_000, sample_bytes=2**28 + 1, replay_bytes=2**29)
