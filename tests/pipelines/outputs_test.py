@@ -66,6 +66,7 @@ def test_a_full_output_is_named_and_not_the_disk(function):
     assert ends(function, TRAINS, '> /dev/full 2> /dev/full') == (2, '')
 
 
-def test_that_another_pipe_broke_is_not_hidden():
+def test_that_another_pipe_broke_is_not_hidden(tmp_path, monkeypatch):
+    monkeypatch.setenv('TMPDIR', str(tmp_path))  # for the traceback
     code, error = ends('breaks_another_pipe', LISTS, '')
     assert code == 70 and 'this is a bug of tutorials: BrokenPipeError' in error
