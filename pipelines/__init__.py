@@ -8,7 +8,7 @@
     loops/        collecting, training and evaluating
     experience/   the replay, and the queue of whole episodes
     settings  cli  exits  gin_config  declared  vocabulary  imports  errors  files  startup  signals
-    outputs  native_noise  protocols     used by all
+    console  native_noise  protocols     used by all
 
 A module imports only from its own line and the lines below. The messages that TensorFlow,
 Gym and Reverb print at import and at start-up are silenced here. Set TF_CPP_MIN_LOG_LEVEL to

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from pipelines import exits, files, outputs, signals, startup, vocabulary
+from pipelines import console, exits, files, signals, startup, vocabulary
 from pipelines.errors import UserError
 
 # Flags that are paths: `~` is the home directory in all of them.
@@ -40,7 +40,7 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     doc = _doc_in_source(main) if doc is None else doc
     program = _program(doc)
-    with outputs.guarded() as output, signals.answered():
+    with console.guarded() as output, signals.answered():
         try:
             _run(main, doc, flag_values, argv)
             output.flush()  # or Python would find out later, and complain

@@ -16,8 +16,8 @@ import tempfile
 import traceback
 
 from pipelines import files, imports, vocabulary
+from pipelines.console import Output, OutputError
 from pipelines.errors import UserError
-from pipelines.outputs import Output, OutputError
 from pipelines.signals import STOPPED, Stopped, has_interrupted, has_stopped
 
 FINISHED, USERS, BUG, INTERRUPTED = 0, 2, 70, 130

@@ -12,7 +12,7 @@ import pytest
 
 from agents.errors import ConfigError
 from envs.errors import EnvError
-from pipelines import exits, outputs
+from pipelines import console, exits
 from pipelines.errors import UserError
 from pipelines.signals import Stopped
 
@@ -23,7 +23,7 @@ class ResourceExhaustedError(Exception):
 
 def answer(capsys, error):
     """(exit code, standard error) of a program that has raised `error`."""
-    code = exits.of_error(error, outputs.Output(sys.stdout), 'train_ddqn')
+    code = exits.of_error(error, console.Output(sys.stdout), 'train_ddqn')
     out, err = capsys.readouterr()
     assert out == '' and err.count('\n') == 1
     return code, err
