@@ -19,6 +19,7 @@ from agents import action_distribution, auto_torso, errors, layers, masks, torso
 from agents.action_distribution import Categorical, Distribution
 from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
+from ranges import Initializer, Maker, Name, NotNegative, Positive, Switch, Units, checked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,20 +124,21 @@ class ActorCriticNetwork(AnyDtypeNetwork):
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 def make_actor_critic_network(
     observation_spec: tf.TensorSpec,
     action_spec: tf.TensorSpec,
     value_head: bool,
     *,
-    policy: str = 'auto',
-    torso: TorsoFactory = auto_torso.auto_torso,
-    policy_units: Sequence[int] = (),
-    value_units: Sequence[int] = (),
-    initial_policy_scale: float = 1.0,
-    output_initializer: str = 'he_normal',
-    free_sigma: bool = False,
-    initial_sigma: float = 1.0,
-    min_sigma: float = 1e-3,
+    policy: Name = 'auto',
+    torso: Maker = auto_torso.auto_torso,
+    policy_units: Units = (),
+    value_units: Units = (),
+    initial_policy_scale: NotNegative = 1.0,
+    output_initializer: Initializer = 'he_normal',
+    free_sigma: Switch = False,
+    initial_sigma: Positive = 1.0,
+    min_sigma: NotNegative = 1e-3,
 ) -> tuple[ActorCriticNetwork, Distribution]:
     """A network and the distribution that its outputs stand for.
 
@@ -160,17 +162,9 @@ def make_actor_critic_network(
       ConfigError: a layer without units, a number out of range, an unknown initializer, or a
         policy that does not fit the actions.
     """
-    torsos.check_units('make_actor_critic_network.policy_units', policy_units)
-    torsos.check_units('make_actor_critic_network.value_units', value_units)
-    torsos.check_initializer('make_actor_critic_network.output_initializer', output_initializer)
-    if initial_policy_scale < 0.0:
+    if min_sigma >= initial_sigma:
         raise errors.ConfigError(
-            f'make_actor_critic_network.initial_policy_scale = {initial_policy_scale}: must be 0 '
-            'or more'
-        )
-    if not 0.0 <= min_sigma < initial_sigma:
-        raise errors.ConfigError(
-            f'make_actor_critic_network.min_sigma = {min_sigma}: must be 0 or more and less than '
+            f'make_actor_critic_network.min_sigma = {min_sigma}: must be less than '
             f'initial_sigma = {initial_sigma}'
         )
     distribution = action_distribution.make(policy, action_spec)

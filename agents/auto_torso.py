@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from agents import conv_torso as conv
 from agents import errors, layers, torsos
-from agents.torsos import TorsoFactory
+from ranges import OptionalMakersByName, Units, checked
 
 
 @gin.configurable
@@ -35,12 +35,13 @@ def auto_torso(observation_spec: Any, dtype_policy: str = 'float32') -> tf.keras
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 def dict_torso(
     observation_spec: Any,
     dtype_policy: str = 'float32',
     *,
-    torsos_of: Mapping[str, TorsoFactory] | None = None,
-    units: Sequence[int] = (128,),
+    torsos_of: OptionalMakersByName = None,
+    units: Units = (128,),
 ) -> tf.keras.layers.Layer:
     """A torso for each part of an observation, and what they give side by side.
 
@@ -56,7 +57,6 @@ def dict_torso(
       ConfigError: a part that does not exist, or whose torso does not take it; a layer without
         units.
     """
-    torsos.check_units('dict_torso.units', units)
     if not isinstance(observation_spec, Mapping):
         raise errors.ConfigError(
             'dict_torso needs an observation that is a dict, and is given '

@@ -8,6 +8,8 @@ the means of its distributions, so whatever acts by values or shows them needs n
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import gin
 import numpy as np
 import tensorflow as tf
@@ -15,9 +17,11 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import trajectory
 
 from agents import action_specs, ddqn, errors, masks, q_network
+from ranges import Finite, checked, count
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class C51Network(q_network.QNetwork):
     """Torso, then for each action the logits of N returns, the atoms z_1 .. z_N.
 
@@ -32,9 +36,9 @@ class C51Network(q_network.QNetwork):
         action_spec: tf.TensorSpec,
         settings: q_network.NetworkSettings = q_network.NetworkSettings(),  # noqa: B008, frozen
         dueling: bool = False,
-        v_min: float = -10.0,
-        v_max: float = 10.0,
-        num_atoms: int = 51,
+        v_min: Finite = -10.0,
+        v_max: Finite = 10.0,
+        num_atoms: Annotated[int, count(least=2, most=10_001)] = 51,
         name: str = 'C51Network',
     ):
         """Makes the network; the default atoms are the paper's, for clipped Atari rewards.
@@ -46,18 +50,17 @@ class C51Network(q_network.QNetwork):
           dueling: two streams instead of one head.
           v_min: the smallest atom; a smaller discounted return counts as this one.
           v_max: the largest atom; the atoms are evenly spaced.
-          num_atoms: N, at least 2.
+          num_atoms: N, 2 to 10 001.
           name: of the network.
 
         Raises:
           ConfigError: the atoms cannot be.
         """
         super().__init__(observation_spec, action_spec, settings, name)
-        if not -np.inf < v_min < v_max < np.inf:
+        if v_min >= v_max:
             raise errors.ConfigError(
-                f'C51Network.v_max = {v_max}: must be finite and more than v_min = {v_min}'
+                f'C51Network.v_max = {v_max}: must be more than v_min = {v_min}'
             )
-        errors.check_count('C51Network.num_atoms', num_atoms, least=2)
         self.support = np.linspace(v_min, v_max, num_atoms, dtype=np.float32)  # [N]
         self._value_stream = self._stream(num_atoms) if dueling else None
         self._advantage_stream = self._stream(self.num_actions * num_atoms)

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from agents import encodings, errors, torsos
+from ranges import Initializer, OptionalConvolutions, OptionalUnits, checked
 
 # Mnih et al. 2015, "Human-level control through deep reinforcement learning", Methods
 # (https://doi.org/10.1038/nature14236): (filters, kernel size, stride).
@@ -72,13 +73,14 @@ def _layout(spec: tf.TensorSpec) -> tuple[list[int], list[int]]:
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 def conv_torso(
     observation_spec: tf.TensorSpec,
     dtype_policy: str = 'float32',
     *,
-    layers: Sequence[Sequence[int]] | None = None,
-    units: Sequence[int] | None = None,
-    kernel_initializer: str = 'he_normal',
+    layers: OptionalConvolutions = None,
+    units: OptionalUnits = None,
+    kernel_initializer: Initializer = 'he_normal',
 ) -> tf.keras.layers.Layer:
     """Convolutions over a picture, or over stacked ones.
 
@@ -97,7 +99,6 @@ def conv_torso(
       ConfigError: the observation is not a picture, or too small for the layers, or a value is
         out of its range.
     """
-    torsos.check_initializer('conv_torso.kernel_initializer', kernel_initializer)
     if not _may_be_picture(observation_spec):
         raise errors.ConfigError(
             'conv_torso needs a picture, such as uint8 [height, width, channels] or stacked '
@@ -110,7 +111,6 @@ def conv_torso(
         layers = SMALL if small else NATURE
     if units is None:
         units = SMALL_UNITS if small else ()
-    torsos.check_units('conv_torso.units', units)
     _check_layers(layers, size)
     is_bytes = observation_spec.dtype == tf.uint8 and _all_bytes(observation_spec)
     torso = tf.keras.Sequential(
@@ -158,14 +158,8 @@ def _fits(layers: Sequence[Sequence[int]], size: Sequence[int]) -> bool:
 
 
 def _check_layers(layers: Any, frame_size: list[int]) -> None:
-    rows = [tuple(layer) if isinstance(layer, tuple | list) else (layer,) for layer in layers]
-    if not rows or any(len(row) != 3 or not all(map(errors.is_count, row)) for row in rows):
-        raise errors.ConfigError(
-            f'conv_torso.layers = {layers}: must be (filters, kernel size, stride) for each layer, '
-            'whole numbers >= 1'
-        )
     size = list(frame_size)
-    for i, (_, kernel, stride) in enumerate(rows):
+    for i, (_, kernel, stride) in enumerate(layers):
         if min(size) < kernel:
             raise errors.ConfigError(
                 f'conv_torso.layers = {layers}: frames of {frame_size[0]}x{frame_size[1]} are '

@@ -18,7 +18,7 @@ subclasses: `categorical_q`, `munchausen`; several actions at a time: `branching
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple
 
 import gin
 import tensorflow as tf
@@ -30,7 +30,7 @@ from agents import action_specs, errors, masks, optimizers, policies
 from agents.action_specs import DiscreteActions
 from agents.frame_stack_network import FrameStackNetwork
 from agents.q_network import QNetwork
-from agents.schedules import LearningRateSchedule
+from ranges import SHARE, Count, OptionalPositive, checked, number, one_of, scheduled
 
 TARGETS = ('none', 'soft', 'hard')
 
@@ -51,6 +51,7 @@ class QLossExtra(NamedTuple):
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class QLearningAgent(tf_agent.TFAgent):
     """DQN and Double DQN on n-step transitions.
 
@@ -78,11 +79,11 @@ class QLearningAgent(tf_agent.TFAgent):
         acts_on_a_copy: bool = False,
         double: bool,
         target: str,
-        tau: float = 0.005,
-        target_update_period_train_steps: int = 1_000,
-        loss: str = 'huber',
-        gradient_clip_norm: float | None = None,
-        epsilon: float | LearningRateSchedule = 0.05,
+        tau: Annotated[float, number(above=0.0, most=1.0)] = 0.005,
+        target_update_period_train_steps: Count = 1_000,
+        loss: Annotated[str, one_of('huber', 'mse')] = 'huber',
+        gradient_clip_norm: OptionalPositive = None,
+        epsilon: Annotated[Any, scheduled(SHARE)] = 0.05,
         name: str = 'QLearningAgent',
     ):
         """Builds the agent; `initialize()` makes its target equal to its network.
@@ -112,7 +113,6 @@ class QLearningAgent(tf_agent.TFAgent):
         """
         tf.Module.__init__(self, name=name)
         check_target(target)
-        _check(tau, target_update_period_train_steps, loss, gradient_clip_norm, epsilon)
         self._q_network = q_network
         q_network.create_variables()
         self._target_q_network = _target_network(q_network, target)
@@ -280,18 +280,3 @@ def check_target(target: str) -> None:
     """Raises a ConfigError unless `target` is one of `TARGETS`."""
     if target not in TARGETS:
         raise errors.ConfigError(f'target = {target!r}: must be one of {TARGETS}')
-
-
-def _check(tau, period, loss, clip_norm, epsilon) -> None:
-    def fail(parameter: str, value: object, cure: str) -> NoReturn:
-        raise errors.ConfigError(f'QLearningAgent.{parameter} = {value!r}: {cure}')
-
-    if loss not in LOSSES:
-        fail('loss', loss, f'must be one of {tuple(LOSSES)}')
-    if not 0.0 < tau <= 1.0:
-        fail('tau', tau, 'must be in (0, 1]')
-    errors.check_count('QLearningAgent.target_update_period_train_steps', period)
-    if clip_norm is not None and clip_norm <= 0:
-        fail('gradient_clip_norm', clip_norm, 'must be positive, or None')
-    if not callable(epsilon) and not 0.0 <= epsilon <= 1.0:
-        fail('epsilon', epsilon, 'must be between 0 and 1, or a schedule')

@@ -19,6 +19,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
+import ranges
 from agents import encodings, errors
 from agents.any_dtype import AnyDtypeNetwork
 from agents.q_network import QNetwork
@@ -34,7 +35,8 @@ def stacked_spec(frame_spec: Any, num_frames: int) -> Any:
     Raises:
       ConfigError: K is not a whole number >= 1.
     """
-    errors.check_count('frame_stack', num_frames)
+    if words := ranges.problem('frame_stack', num_frames, ranges.COUNT):
+        raise errors.ConfigError(words)
     return tf.nest.map_structure(lambda spec: _stacked_spec(spec, num_frames), frame_spec)
 
 

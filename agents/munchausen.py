@@ -7,19 +7,21 @@ here: acting by the softmax policy (the paper acts greedily too), M-IQN.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import gin
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from agents import action_specs, ddqn, errors
+from ranges import Positive, Share, checked, number
 
 NO_DOUBLE = 'its target is a soft maximum, which chooses no action'
 ONE_STEP = 'each reward needs the policy at its own state, which longer transitions leave out'
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class MunchausenQLearningAgent(ddqn.QLearningAgent):
     """Munchausen DQN, with the switches of `QLearningAgent` but `double`.
 
@@ -36,9 +38,9 @@ class MunchausenQLearningAgent(ddqn.QLearningAgent):
     def __init__(
         self,
         *args: Any,
-        alpha: float = 0.9,
-        temperature: float = 0.03,
-        log_policy_floor: float = -1.0,
+        alpha: Share = 0.9,
+        temperature: Positive = 0.03,
+        log_policy_floor: Annotated[float, number(below=0.0)] = -1.0,
         **kwargs: Any,
     ):
         """Builds the agent.
@@ -58,13 +60,6 @@ class MunchausenQLearningAgent(ddqn.QLearningAgent):
             raise errors.ConfigError(
                 f'double = True with munchausen: {NO_DOUBLE}; set double = False'
             )
-        for name, value, fits, cure in (
-            ('alpha', alpha, 0.0 <= alpha <= 1.0, 'must be between 0 and 1'),
-            ('temperature', temperature, temperature > 0.0, 'must be positive'),
-            ('log_policy_floor', log_policy_floor, log_policy_floor < 0.0, 'must be negative'),
-        ):
-            if not fits:
-                raise errors.ConfigError(f'MunchausenQLearningAgent.{name} = {value}: {cure}')
         self._alpha, self._temperature, self._floor = alpha, temperature, log_policy_floor
 
     def targets(self, transition: trajectory.Transition, training: bool = False) -> tf.Tensor:

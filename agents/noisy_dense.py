@@ -22,9 +22,11 @@ import gin
 import tensorflow as tf
 
 from agents import errors
+from ranges import NotNegative, checked
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class NoisyDense(tf.keras.layers.Dense):
     """A dense layer whose `kernel` and `bias` are means, with noise on both."""
 
@@ -34,7 +36,7 @@ class NoisyDense(tf.keras.layers.Dense):
         activation: str | Callable[[tf.Tensor], tf.Tensor] | None = None,
         dtype: str | None = None,
         *,
-        sigma0: float = 0.5,
+        sigma0: NotNegative = 0.5,
     ):
         """Makes the layer.
 
@@ -48,8 +50,6 @@ class NoisyDense(tf.keras.layers.Dense):
         Raises:
           ConfigError: sigma0 is negative.
         """
-        if sigma0 < 0:
-            raise errors.ConfigError(f'NoisyDense.sigma0 = {sigma0}: must be 0 or more')
         super().__init__(units, activation, dtype=dtype)
         self._sigma0 = sigma0
 

@@ -12,16 +12,17 @@ The replay does the sampling. Not here: rank-based priorities.
 
 from __future__ import annotations
 
-import math
+from typing import Annotated, Any
 
 import gin
 import tensorflow as tf
 
 from agents import errors
-from agents.schedules import LearningRateSchedule
+from ranges import NOT_NEGATIVE, SHARE, NotNegative, Positive, checked, scheduled
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class Prioritisation:
     """Turns TD errors into priorities, and sampling probabilities into weights."""
 
@@ -29,9 +30,9 @@ class Prioritisation:
         self,
         env_steps: tf.Variable,
         *,
-        alpha: float = 0.6,
-        beta: float | LearningRateSchedule = 0.4,
-        min_priority: float = 0.01,
+        alpha: NotNegative = 0.6,
+        beta: Annotated[Any, scheduled(SHARE, of_schedule=NOT_NEGATIVE)] = 0.4,
+        min_priority: Positive = 0.01,
     ):
         """Checks and keeps the settings.
 
@@ -46,16 +47,13 @@ class Prioritisation:
         Raises:
           ConfigError: a value out of its range.
         """
-        _check('alpha', alpha, 0 <= alpha < math.inf, '>= 0')
-        _check('min_priority', min_priority, 0 < min_priority < math.inf, 'positive')
         if callable(beta):
             first, last = (float(beta(tf.constant(step, tf.int64))) for step in (0, 10**12))
-            _check(
-                'beta', f'a schedule from {first:g} to {last:g}', 0 <= first <= last,
-                'one that does not fall, in its own scope, such as @beta/LinearSchedule()',
-            )  # fmt: skip
-        else:
-            _check('beta', beta, 0 <= beta <= 1, 'between 0 and 1, or a schedule')
+            if not 0 <= first <= last:
+                raise errors.ConfigError(
+                    f'Prioritisation.beta = a schedule from {first:g} to {last:g}: must be one '
+                    'that does not fall, in its own scope, such as @beta/LinearSchedule()'
+                )
         self.alpha, self._min_priority = alpha, min_priority
         self._beta, self._env_steps = beta, env_steps
 
@@ -79,8 +77,3 @@ class Prioritisation:
         probabilities = tf.cast(probabilities, tf.float32)
         weights = (tf.cast(num_items, tf.float32) * probabilities) ** -self.beta()  # [U, B]
         return weights / tf.reduce_max(weights, axis=1, keepdims=True)
-
-
-def _check(name: str, value: object, fits: bool, cure: str) -> None:
-    if not fits:
-        raise errors.ConfigError(f'Prioritisation.{name} = {value}: must be {cure}')

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import gin
 import tensorflow as tf
@@ -20,6 +20,7 @@ from agents import auto_torso, errors, layers, noisy_dense, torsos
 from agents.action_specs import DiscreteActions
 from agents.any_dtype import AnyDtypeNetwork
 from agents.torsos import TorsoFactory
+from ranges import Initializer, Maker, Units, checked, one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +223,7 @@ def value_network(
 
 
 @gin.configurable(denylist=['factory', 'dueling', 'noisy'])
+@checked(errors.ConfigError)
 def make_q_network(
     observation_spec: tf.TensorSpec,
     action_spec: tf.TensorSpec,
@@ -229,11 +231,11 @@ def make_q_network(
     *,
     dueling: bool,
     noisy: bool = False,
-    torso: TorsoFactory = auto_torso.auto_torso,
-    stream_units: Sequence[int] = (64,),
-    plain_units: Sequence[int] = (),
-    compute_dtype: str = 'float32',
-    output_initializer: str = 'he_normal',
+    torso: Maker = auto_torso.auto_torso,
+    stream_units: Units = (64,),
+    plain_units: Units = (),
+    compute_dtype: Annotated[str, one_of('float32', 'bfloat16', 'auto')] = 'float32',
+    output_initializer: Initializer = 'he_normal',
 ) -> QNetwork:
     """The Q-network that the switches choose.
 
@@ -254,9 +256,6 @@ def make_q_network(
       ConfigError: a layer without units, an unknown compute_dtype or initializer, an
         observation the torso does not take, or actions that are not discrete.
     """
-    torsos.check_initializer('make_q_network.output_initializer', output_initializer)
-    torsos.check_units('make_q_network.stream_units', stream_units)
-    torsos.check_units('make_q_network.plain_units', plain_units)
     settings = NetworkSettings(
         torso=torso,
         hidden_units=stream_units if dueling else plain_units,

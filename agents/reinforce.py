@@ -16,7 +16,7 @@ G_t ends there.
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
+from typing import Annotated, NamedTuple
 
 import gin
 import tensorflow as tf
@@ -27,6 +27,7 @@ from tf_agents.trajectories import trajectory
 
 from agents import errors, masks, optimizers, policies
 from agents.action_distribution import Distribution
+from ranges import NotNegative, OptionalPositive, Positive, Switch, checked, one_of
 
 BASELINES = ('none', 'episode', 'batch', 'value')
 _TINY = 1e-8  # added to a standard deviation, which is zero where all values are equal
@@ -97,6 +98,7 @@ def standardise(values: tf.Tensor, mask: tf.Tensor, axis: int | None) -> tf.Tens
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class PolicyGradientAgent(tf_agent.TFAgent):
     """REINFORCE with one of four baselines.
 
@@ -117,12 +119,12 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         *,
         baseline: str,
         gamma: float,
-        entropy_coefficient: float = 0.0,
-        value_coefficient: float = 0.5,
-        standardise_advantages: bool = False,
-        loss_per: str = 'step',
-        density_offset: float = 0.0,
-        gradient_clip_norm: float | None = None,
+        entropy_coefficient: NotNegative = 0.0,
+        value_coefficient: Positive = 0.5,
+        standardise_advantages: Switch = False,
+        loss_per: Annotated[str, one_of('step', 'episode')] = 'step',
+        density_offset: NotNegative = 0.0,
+        gradient_clip_norm: OptionalPositive = None,
         name: str = 'PolicyGradientAgent',
     ):
         """Builds the agent.
@@ -150,15 +152,8 @@ class PolicyGradientAgent(tf_agent.TFAgent):
           ConfigError: a value out of its range.
         """
         tf.Module.__init__(self, name=name)
-        _check(baseline, loss_per, gradient_clip_norm)
-        for parameter, value in (
-            ('entropy_coefficient', entropy_coefficient),
-            ('density_offset', density_offset),
-        ):
-            if value < 0:
-                _fail(parameter, value, 'must be 0 or more')
-        if value_coefficient <= 0:
-            _fail('value_coefficient', value_coefficient, 'must be positive')
+        if baseline not in BASELINES:
+            raise errors.ConfigError(f'baseline = {baseline!r}: must be one of {BASELINES}')
         if standardise_advantages and baseline != 'value':
             raise errors.ConfigError(
                 'PolicyGradientAgent.standardise_advantages = True: this belongs to baseline '
@@ -283,16 +278,3 @@ class PolicyGradientAgent(tf_agent.TFAgent):
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.train_step_counter.assign_add(1)
         return info
-
-
-def _check(baseline: str, loss_per: str, clip_norm: float | None) -> None:
-    if baseline not in BASELINES:
-        raise errors.ConfigError(f'baseline = {baseline!r}: must be one of {BASELINES}')
-    if loss_per not in ('step', 'episode'):
-        _fail('loss_per', loss_per, "must be 'step' or 'episode'")
-    if clip_norm is not None and clip_norm <= 0:
-        _fail('gradient_clip_norm', clip_norm, 'must be positive, or None')
-
-
-def _fail(parameter: str, value: object, cure: str) -> NoReturn:
-    raise errors.ConfigError(f'PolicyGradientAgent.{parameter} = {value!r}: {cure}')

@@ -6,18 +6,30 @@ Every schedule is a Keras `LearningRateSchedule`, so the same class serves epsil
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import gin
 import tensorflow as tf
 
 from agents import errors
+from ranges import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    Count,
+    Counted,
+    NotNegative,
+    Positive,
+    ScheduleValue,
+    checked,
+    scheduled,
+)
 
 # TensorFlow's lazy `keras` hides its types; the class itself is ordinary.
 LearningRateSchedule: Any = tf.keras.optimizers.schedules.LearningRateSchedule
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class LinearSchedule(LearningRateSchedule):
     """`initial` until `delay_steps`, then a straight line, then `final` for good.
 
@@ -25,7 +37,13 @@ class LinearSchedule(LearningRateSchedule):
     `final`. A schedule that starts late but still divides by the whole span would jump there.
     """
 
-    def __init__(self, initial: float, final: float, decay_steps: int, delay_steps: int = 0):
+    def __init__(
+        self,
+        initial: ScheduleValue,
+        final: ScheduleValue,
+        decay_steps: Count,
+        delay_steps: Counted = 0,
+    ):
         """Makes the schedule.
 
         Args:
@@ -37,12 +55,7 @@ class LinearSchedule(LearningRateSchedule):
         Raises:
           ConfigError: a value out of its range.
         """
-        if decay_steps <= 0 or delay_steps < 0:
-            raise errors.ConfigError(
-                f'LinearSchedule: decay_steps = {decay_steps}, delay_steps = {delay_steps}: '
-                'decay_steps must be positive and delay_steps not negative'
-            )
-        self._initial, self._final = initial, final
+        self.ends = self._initial, self._final = initial, final
         self._decay_steps, self._delay_steps = decay_steps, delay_steps
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
@@ -62,6 +75,7 @@ class LinearSchedule(LearningRateSchedule):
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class JumpingLinearSchedule(LearningRateSchedule):
     """A line that starts late, divides by the whole span all the same, and so jumps at its end.
 
@@ -70,7 +84,13 @@ class JumpingLinearSchedule(LearningRateSchedule):
     configurations that repeat a program with this mistake use it; `LinearSchedule` is right.
     """
 
-    def __init__(self, initial: float, final: float, span_steps: int, delay_steps: int):
+    def __init__(
+        self,
+        initial: ScheduleValue,
+        final: ScheduleValue,
+        span_steps: Count,
+        delay_steps: Counted,
+    ):
         """Makes the schedule.
 
         Args:
@@ -82,12 +102,12 @@ class JumpingLinearSchedule(LearningRateSchedule):
         Raises:
           ConfigError: a value out of its range.
         """
-        if not 0 <= delay_steps < span_steps:
+        if delay_steps >= span_steps:
             raise errors.ConfigError(
                 f'JumpingLinearSchedule: delay_steps = {delay_steps}, span_steps = {span_steps}: '
-                'delay_steps must be 0 or more and less than span_steps'
+                'delay_steps must be less than span_steps'
             )
-        self._initial, self._final = initial, final
+        self.ends = self._initial, self._final = initial, final
         self._span_steps, self._delay_steps = span_steps, delay_steps
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
@@ -107,10 +127,11 @@ class JumpingLinearSchedule(LearningRateSchedule):
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 class ExponentialSchedule(LearningRateSchedule):
     """final + (initial - final) * exp(-rate_per_step * step), a smooth decay to `final`."""
 
-    def __init__(self, initial: float, final: float, rate_per_step: float):
+    def __init__(self, initial: ScheduleValue, final: ScheduleValue, rate_per_step: Positive):
         """Makes the schedule.
 
         Args:
@@ -121,11 +142,8 @@ class ExponentialSchedule(LearningRateSchedule):
         Raises:
           ConfigError: a value out of its range.
         """
-        if rate_per_step <= 0:
-            raise errors.ConfigError(
-                f'ExponentialSchedule.rate_per_step = {rate_per_step}: must be positive'
-            )
-        self._initial, self._final, self._rate_per_step = initial, final, rate_per_step
+        self.ends = self._initial, self._final = initial, final
+        self._rate_per_step = rate_per_step
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """float32 []: the value at integer `step`."""
@@ -138,20 +156,20 @@ class ExponentialSchedule(LearningRateSchedule):
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 def adam(
-    learning_rate: float | LearningRateSchedule = 1e-3, epsilon: float = 1e-7
+    learning_rate: Annotated[Any, scheduled(POSITIVE, of_schedule=NOT_NEGATIVE)] = 1e-3,
+    epsilon: NotNegative = 1e-7,
 ) -> tf.keras.optimizers.Optimizer:
     """Adam (Kingma and Ba 2015, algorithm 1, https://arxiv.org/abs/1412.6980).
 
     It is Keras's legacy one: a single fused kernel per variable, and it compiles under XLA.
 
     Args:
-      learning_rate: > 0, a number, or a schedule over train steps.
-      epsilon: added to the root of the second moment.
+      learning_rate: > 0, a number, or a schedule over train steps, which may end at 0.
+      epsilon: >= 0, added to the root of the second moment.
 
     Raises:
-      ConfigError: the learning rate is not positive.
+      ConfigError: a value out of its range.
     """
-    if not callable(learning_rate) and learning_rate <= 0:
-        raise errors.ConfigError(f'adam.learning_rate = {learning_rate}: must be positive')
     return tf.keras.optimizers.legacy.Adam(learning_rate, epsilon=epsilon)

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated
 
 import gin
 import tensorflow as tf
 
 from agents import encodings, errors
+from ranges import Initializer, Units, checked, count
 
 TorsoFactory = Callable[[tf.TensorSpec, str], tf.keras.layers.Layer]
 COMPUTE_DTYPES = ('float32', 'bfloat16', 'auto')
@@ -85,20 +86,6 @@ def linear(
     )
 
 
-def check_units(name: str, units: Any) -> None:
-    """Raises a ConfigError that names the parameter unless `units` is a sequence of widths."""
-    if isinstance(units, int) or not all(errors.is_count(n) for n in units):
-        raise errors.ConfigError(
-            f'{name} = {units}: must be whole numbers >= 1, one per layer, such as (64, 64)'
-        )
-
-
-def check_initializer(name: str, initializer: Any) -> None:
-    """Raises a ConfigError that names the parameter unless `initializer` is known."""
-    if initializer not in INITIALIZERS:
-        raise errors.ConfigError(f'{name} = {initializer!r}: must be one of {INITIALIZERS}')
-
-
 def make_initializer(name: str, scale: float = 1.0) -> tf.keras.initializers.Initializer:
     """The initializer of `INITIALIZERS` with this name, its numbers multiplied by `scale`."""
     if scale == 0.0:
@@ -109,14 +96,15 @@ def make_initializer(name: str, scale: float = 1.0) -> tf.keras.initializers.Ini
 
 
 @gin.configurable
+@checked(errors.ConfigError)
 def mlp_torso(
     observation_spec: tf.TensorSpec,
     dtype_policy: str = 'float32',
     *,
-    units: Sequence[int] = (256, 256),
-    kernel_initializer: str = 'he_normal',
-    max_one_hot: int = encodings.MAX_ONE_HOT,
-    embedding_units: int = encodings.EMBEDDING_UNITS,
+    units: Units = (256, 256),
+    kernel_initializer: Initializer = 'he_normal',
+    max_one_hot: Annotated[int, count(least=0, most=1_000_000)] = encodings.MAX_ONE_HOT,
+    embedding_units: Annotated[int, count(most=16_384)] = encodings.EMBEDDING_UNITS,
 ) -> tf.keras.layers.Layer:
     """Dense ReLU layers over the flattened observation.
 
@@ -133,10 +121,6 @@ def mlp_torso(
     Raises:
       ConfigError: a layer without units, a count that is none, or an unknown initializer.
     """
-    check_units('mlp_torso.units', units)
-    check_initializer('mlp_torso.kernel_initializer', kernel_initializer)
-    errors.check_count('mlp_torso.max_one_hot', max_one_hot, least=0)
-    errors.check_count('mlp_torso.embedding_units', embedding_units)
     options = max_one_hot, embedding_units
     layers = dense_stack(units, dtype_policy, kernel_initializer)
     if isinstance(observation_spec, Mapping):

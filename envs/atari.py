@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import gin
 import gymnasium as gym
@@ -26,6 +26,7 @@ import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 
 from envs import errors, infos
+from ranges import OptionalShare, OptionalSwitch, count, one_of, or_none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,19 +142,19 @@ _DEPARTURES = {
 
 @gin.configurable('atari')
 def options(
-    protocol: str = 'machado',
+    protocol: Annotated[str, one_of('machado', 'nature', 'tutorial')] = 'machado',
     *,
-    repeat_action_probability: float | None = None,
-    frame_skip: int | None = None,
-    max_pool: bool | None = None,
-    noop_max: int | None = None,
-    fire_reset: bool | None = None,
-    life_loss_terminates: bool | None = None,
-    clip_reward: bool | None = None,
-    max_frames_per_episode: int | None = None,
-    full_action_space: bool | None = None,
-    frame_height: int | None = None,
-    frame_width: int | None = None,
+    repeat_action_probability: OptionalShare = None,
+    frame_skip: Annotated[int | None, or_none(count(most=1_000))] = None,
+    max_pool: OptionalSwitch = None,
+    noop_max: Annotated[int | None, or_none(count(least=0, most=10_000))] = None,
+    fire_reset: OptionalSwitch = None,
+    life_loss_terminates: OptionalSwitch = None,
+    clip_reward: OptionalSwitch = None,
+    max_frames_per_episode: Annotated[int | None, or_none(count(most=2**31 - 1))] = None,
+    full_action_space: OptionalSwitch = None,
+    frame_height: Annotated[int | None, or_none(count(most=1_024))] = None,
+    frame_width: Annotated[int | None, or_none(count(most=1_024))] = None,
 ) -> AtariOptions:
     """A protocol's options, some of them replaced.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ranges
+
 
 class EnvError(ValueError):
     """An environment that does not exist, cannot be made, or does not fit; says what would.
@@ -20,5 +22,5 @@ def check_whole_number(name: str, value: object, at_least: int) -> None:
 
     True and False do not count as numbers.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise EnvError(f'{name} = {value!r}: must be a whole number, at least {at_least}')
+    if words := ranges.problem(name, value, ranges.count(at_least)):
+        raise EnvError(words)

@@ -13,9 +13,11 @@ import gymnasium as gym
 import numpy as np
 
 from envs import errors, infos
+from ranges import NotNegative, checked
 
 
 @gin.configurable
+@checked(errors.EnvError)
 class NoisyReward(gym.vector.VectorWrapper):
     """Replaces each reward by a draw from N(1, sigma); the original is `info[infos.RAW_REWARD]`.
 
@@ -25,11 +27,9 @@ class NoisyReward(gym.vector.VectorWrapper):
       EnvError: sigma is negative.
     """
 
-    def __init__(self, env: gym.vector.VectorEnv, sigma: float):
+    def __init__(self, env: gym.vector.VectorEnv, sigma: NotNegative):
         """Wraps `env`, which uses NEXT_STEP autoreset; `sigma` is a standard deviation, >= 0."""
         super().__init__(env)
-        if sigma < 0:
-            raise errors.EnvError(f'NoisyReward.sigma = {sigma}: a standard deviation is >= 0')
         self._sigma = sigma
         self._rng = np.random.default_rng()
         self._done = np.zeros(env.num_envs, bool)

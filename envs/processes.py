@@ -37,7 +37,7 @@ DEADLINE_SECONDS = 600.0  # for making a copy, a reset or a step
 _CLOSING_SECONDS = 2.0  # for all copies to close by themselves
 _DYING_SECONDS = 10.0  # between a copy's last word and the end of its process
 _PR_SET_PDEATHSIG = 1  # Linux: the signal this process gets when the one that started it dies
-_FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
+_FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _open: weakref.WeakSet[ProcessVectorEnv] = weakref.WeakSet()
 

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import gin
 import gymnasium as gym
@@ -15,6 +15,7 @@ from gymnasium.envs.registration import EnvSpec
 from envs import errors, literals, modules, registry, training_wrappers, vectorization, wrapping
 from envs.gymnasium_env import GymnasiumEnv
 from envs.recipe import Recipe
+from ranges import List, OptionalArguments, count, one_of, or_none
 
 if registry.HAS_ALE_PY:  # gin has no `atari` without it
     from envs import atari
@@ -39,10 +40,10 @@ _ACTION_MEANINGS = {  # from Gymnasium's documentation
 
 @gin.configurable('task')
 def _options(
-    env_kwargs: Mapping[str, Any] | None = None,
-    wrappers: Sequence[Any] = (),
-    vectorization: str = 'auto',
-    max_episode_steps: int | None = None,
+    env_kwargs: OptionalArguments = None,
+    wrappers: List = (),
+    vectorization: Annotated[str, one_of('auto', 'native', 'sync', 'async')] = 'auto',
+    max_episode_steps: Annotated[int | None, or_none(count(most=2**31 - 1))] = None,
 ) -> dict[str, Any]:
     """The fields of `Task` that gin configures."""
     return {

@@ -18,6 +18,7 @@ import numpy as np
 from envs import faults, infos, wrapping
 from envs import noisy_reward as noisy_reward  # gin files name NoisyReward
 from envs.errors import EnvError
+from ranges import Makers
 
 TrainingWrapper = Callable[[gym.vector.VectorEnv], gym.vector.VectorEnv]
 
@@ -27,7 +28,8 @@ _WATCHED_STEPS, _WATCHED_SECONDS = 16, 0.5
 
 @gin.configurable('load_environment', denylist=['vector_env'])
 def wrap(
-    vector_env: gym.vector.VectorEnv, training_wrappers: Sequence[TrainingWrapper] = ()
+    vector_env: gym.vector.VectorEnv,
+    training_wrappers: Makers = (),
 ) -> gym.vector.VectorEnv:
     """`vector_env` in `training_wrappers`, the first one innermost.
 

@@ -7,8 +7,9 @@
     runs/         a run's directory: progress, checkpoints, exported policies, summary
     loops/        collecting, training and evaluating
     experience/   the replay, and the queue of whole episodes
-    settings  cli  gin_config  vocabulary  imports  errors  files  json_files  file_names  outputs
-    namespaces  network  sandbox  signals  native_noise  protocols     used by all
+    settings  cli  exits  gin_config  declared  vocabulary  imports  errors  files  json_files
+    file_names  startup  signals  console  outputs  namespaces  network  sandbox  native_noise
+    protocols     used by all
 
 A module imports only from its own line and the lines below. The messages that TensorFlow,
 Gym and Reverb print at import and at start-up are silenced here. Set TF_CPP_MIN_LOG_LEVEL to
@@ -18,6 +19,11 @@ see TensorFlow's.
 import os
 import sys
 import warnings
+
+from pipelines import startup
+
+if startup.is_program():
+    startup.begin()
 
 try:
     from absl import logging

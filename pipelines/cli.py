@@ -6,20 +6,22 @@ Flags identify a run; gin configures everything else. Nothing here imports Tenso
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import pathlib
 import re
-import select
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 
-from pipelines import files, network, vocabulary
+from pipelines import console, exits, files, network, signals, startup, vocabulary
 from pipelines.errors import UserError
+
+# Flags that are paths: `~` is the home directory in all of them.
+_PATHS = ('root_dir', 'gin_file', 'policy_dir', 'json', 'video', 'experiment', 'run_dirs')
 
 CHECKED = 'every binding is used, and everything can be built'  # printed by --check_only
 
@@ -33,78 +35,41 @@ def run(
     """Parses the flags and runs `main`.
 
     Returns:
-      The exit code. 0: success, or help. 2: a user's error, printed as one line on standard
-      error. 130: interrupted before there was anything to save. 0, too, if whoever read the output
-      has gone, as in `... | head`: nothing is said of it.
+      The exit code: see `exits`. Whatever is wrong is one line on standard error.
     """
     argv = list(sys.argv if argv is None else argv)
-    try:
-        code = _run(main, doc, flag_values, argv)
-        sys.stdout.flush()  # or Python would find out later, and complain
-        return code
-    except BrokenPipeError:
-        if not _silence_closed_outputs():
-            raise  # another pipe's, such as that to an environment's process
-        return 0
+    doc = _doc_in_source(main) if doc is None else doc
+    program = _program(doc)
+    with console.guarded() as output, signals.answered():
+        try:
+            _run(main, doc, flag_values, argv)
+            output.flush()  # or Python would find out later, and complain
+            code = exits.of_end(output, program)
+        except SystemExit:
+            raise
+        except BaseException as e:
+            code = exits.of_error(e, output, program)
+    startup.leave_at_exit(code)
+    return code
 
 
 def _run(
-    main: Callable[[], None], doc: str | None, flag_values: flags.FlagValues, argv: Sequence[str]
-) -> int:
+    main: Callable[[], None], doc: str, flag_values: flags.FlagValues, argv: Sequence[str]
+) -> None:
     if any(arg in ('-h', '-help', '--help', '--helpfull', '--helpshort') for arg in argv[1:]):
-        print((doc or '').strip() + '\n\nFlags:\n' + _flag_help(flag_values))
-        return 0
-    try:
-        _parse_flags(flag_values, argv, _program(doc))
-        _find_modules_in_the_working_directory()
-        _check_nothing_hides_ours()
-        main()
-    except UserError as e:
-        return _fail(e)
-    except BrokenPipeError:
-        raise
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return 130
-    except Exception as e:
-        # `agents` and `envs` cannot import UserError; these take its place there.
-        from agents.errors import ConfigError
-        from envs.errors import EnvError
-
-        if isinstance(e, EnvError) and e.traceback:
-            return _fail(f'{_first_line(e)}; its traceback is in {_temporary_file(e.traceback)}')
-        if isinstance(e, ConfigError | EnvError):
-            return _fail(e)
-        if (reason := files.storage_failure(e)) is not None:
-            where = getattr(e, 'filename', None) or 'a file'
-            return _fail(
-                f'{where} could not be written: {reason}; make room and run the same command '
-                'to resume from the newest checkpoint'
-            )
-        raise
-    return 0
+        print(doc.strip() + '\n\nFlags:\n' + _flag_help(flag_values))
+        return
+    _parse_flags(flag_values, argv, _program(doc))
+    exits.check_process()
+    _find_modules_in_the_working_directory()
+    _check_nothing_hides_ours()
+    main()
 
 
-def _silence_closed_outputs() -> bool:
-    """Sends what is still to be printed nowhere, where the reader of an output has gone.
-
-    Returns:
-      Whether the reader of any has gone.
-    """
-    found = False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            output = stream.fileno()
-        except (OSError, ValueError):  # not a file
-            continue
-        closed = select.poll()
-        closed.register(output, 0)  # POLLERR is always reported
-        if any(event & select.POLLERR for _, event in closed.poll(0)):
-            found = True
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, output)
-            os.close(nowhere)
-    return found
+def _doc_in_source(main: Callable[[], None]) -> str:
+    """The docstring of a program's module, which `python -OO` has dropped."""
+    path = main.__code__.co_filename
+    return ast.get_docstring(ast.parse(pathlib.Path(path).read_text(encoding='utf-8'))) or ''
 
 
 class RunFlags(NamedTuple):
@@ -192,28 +157,9 @@ def _check_nothing_hides_ours() -> None:
             )
 
 
-def _fail(error: Exception | str) -> int:
-    print(f'error: {_first_line(error)}', file=sys.stderr)
-    return 2
-
-
-def _first_line(error: Exception | str) -> str:
-    """The message; gin appends lines that name the configurable."""
-    return str(error).strip().split('\n')[0]
-
-
-def _temporary_file(text: str) -> str:
-    """The path of a file with this text, for a program that has no directory to write to."""
-    with tempfile.NamedTemporaryFile(
-        'w', prefix='environment_error_', suffix='.txt', delete=False
-    ) as f:
-        f.write(text)
-    return f.name
-
-
-def _program(doc: str | None) -> str:
+def _program(doc: str) -> str:
     """The program that a docstring is about: it shows a command first."""
-    found = re.search(r'python -m pipelines\.(\w+)', doc or '')
+    found = re.search(r'python -m pipelines\.(\w+)', doc)
     return found.group(1) if found else ''
 
 
@@ -229,6 +175,30 @@ def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str], program: st
     if len(rest) > 1:
         cure = _instead_of_words(rest[1:], flag_values)
         raise UserError(f"unexpected argument '{rest[1]}': {cure}")
+    for name in filter(flag_values.__contains__, _PATHS):
+        given: Any = flag_values[name].value
+        several = isinstance(given, list)
+        paths = [_expanded(name, path) for path in (given if several else [given])]
+        flag_values[name].value = paths if several else paths[0]
+
+
+def _expanded(flag: str, path: str | None) -> str | None:
+    """A path with the home directory instead of `~`.
+
+    Raises:
+      UserError: there is no such user, or the path cannot be that of a file.
+    """
+    if path is None:
+        return None
+    found = os.path.expanduser(path)
+    if found.startswith('~'):
+        user = found.split('/')[0]
+        raise UserError(f"--{flag}='{path}': there is no user '{user[1:]}'; for a name: ./{path}")
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"--{flag}={path!r}: not UTF-8, as TensorFlow's paths have to be") from None
+    return found
 
 
 def _instead_of_words(words: Sequence[str], flag_values: flags.FlagValues) -> str:

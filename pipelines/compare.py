@@ -92,8 +92,8 @@ def _check_flags() -> None:
         raise UserError('give either --experiment or --run_dirs, and not both')
     if not _ROOT_DIR.value:
         raise UserError('--root_dir is missing: name a directory for the report')
-    if _PROCESSES.value < 1:
-        raise UserError(f'--processes={_PROCESSES.value}: must be at least 1')
+    if not 1 <= _PROCESSES.value <= 1_000:
+        raise UserError(f'--processes={_PROCESSES.value}: must be at least 1 and at most 1,000')
     if importlib.util.find_spec('rliable') is None:
         raise UserError("this needs rliable: pip install -c constraints.txt -e '.[compare]'")
     from pipelines.comparison.experiment import METRICS

@@ -62,6 +62,7 @@ _SANDBOX = flags.DEFINE_boolean(
     flag_values=_FLAGS,
 )
 
+_MAX_EPISODES = 1_000_000  # every return is kept
 _FPS, _ATARI_FPS = 30, 15  # Atari agents act 15 times a second
 
 
@@ -73,8 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main() -> None:
     if not _POLICY_DIR.value:
         raise UserError('--policy_dir is missing: name the directory of an exported policy')
-    if _EPISODES.value < 1:
-        raise UserError(f'--episodes={_EPISODES.value}: must be at least 1')
+    if not 1 <= _EPISODES.value <= _MAX_EPISODES:
+        raise UserError(
+            f'--episodes={_EPISODES.value}: must be at least 1 and at most {_MAX_EPISODES:,}'
+        )
     if not 0.0 <= _EPSILON.value <= 1.0:
         raise UserError(f'--epsilon={_EPSILON.value}: must be between 0 and 1')
     paths, policy_dir = _output_paths(), _policy_dir(_POLICY_DIR.value)

@@ -14,14 +14,18 @@ from collections.abc import Iterator
 from typing import Any
 
 PACKAGE_DIR = pathlib.Path(__file__).parent
-_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-_STORAGE_WORDS = ('No space left on device', 'Disk quota exceeded')
+_STORAGE_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.EMFILE,
+)  # fmt: skip
+_STORAGE_WORDS = ('No space left on device', 'Disk quota exceeded', 'File too large')
 
 
 def existing_file(name: str) -> pathlib.Path | None:
     """Returns the file at that path, or else below pipelines/; None if neither exists."""
-    candidates = (pathlib.Path(name).expanduser(), PACKAGE_DIR / name)
-    return next((path for path in candidates if path.is_file()), None)
+    candidates = (pathlib.Path(os.path.expanduser(name)), PACKAGE_DIR / name)
+    with contextlib.suppress(OSError, ValueError):  # no file has such a name
+        return next((path for path in candidates if path.is_file()), None)
+    return None
 
 
 @contextlib.contextmanager
@@ -133,7 +137,7 @@ def sync_dir(path: pathlib.Path) -> None:
         os.close(fd)
 
 
-def storage_failure(error: Exception) -> str | None:
+def storage_failure(error: BaseException) -> str | None:
     """Returns the system's message if the disk, not the program, is at fault; else None."""
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
         return error.strerror

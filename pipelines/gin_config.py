@@ -15,7 +15,7 @@ from typing import Any
 
 import gin
 
-from pipelines import files, gin_files, gin_messages, vocabulary
+from pipelines import files, gin_early, gin_files, gin_messages, gin_values, vocabulary
 from pipelines.errors import UserError
 from pipelines.gin_files import Bound
 
@@ -40,15 +40,8 @@ def parse(gin_file: str | None, bindings: Sequence[str], program: str | None = N
     """
     gin.clear_config()
     _bound.clear()
-    path = files.existing_file(gin_file) if gin_file else None
-    if gin_file and path is None:
-        shipped = ', '.join(sorted(p.name for p in (files.PACKAGE_DIR / 'configs').glob('*.gin')))
-        raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
     try:
-        if path is not None:
-            _bound.extend(gin_files.bind_file(path))
-        for binding in bindings:
-            _bound.extend(gin_files.bind_text(binding))
+        _bound.extend(_read(gin_file, bindings, gin_files.Reader()))
     except gin_files.GinError as e:
         raise UserError(gin_messages.in_one_line(e, program or 'train_ddqn')) from e
     try:
@@ -57,12 +50,43 @@ def parse(gin_file: str | None, bindings: Sequence[str], program: str | None = N
         source = ' '.join(bindings) or str(gin_file)
         raise UserError(gin_messages.undefined(e, source)) from e
     if program is not None:
-        _check_program(program, gin_file)
+        _check_program(_bound, program, gin_file)
+    gin_values.check(_bound)
 
 
-def _check_program(program: str, gin_file: str | None) -> None:
+def check_early(gin_file: str | None, bindings: Sequence[str], program: str) -> None:
+    """Raises what `parse` would, as far as it is known without importing what gin configures.
+
+    Names are judged unless a user's module is imported, which may make more of them known.
+    """
+    reader, bound = gin_early.EarlyReader(), []
+    try:
+        for line in _read(gin_file, bindings, reader):
+            bound.append(line)
+    except gin_files.GinError as e:
+        if reader.has_imports:
+            return
+        raise UserError(gin_messages.in_one_line(e, program)) from e
+    _check_program(bound, program, gin_file)
+    gin_values.check(bound)
+
+
+def _read(
+    gin_file: str | None, bindings: Sequence[str], reader: gin_files.Reader
+) -> Iterator[Bound]:
+    path = files.existing_file(gin_file) if gin_file else None
+    if gin_file and path is None:
+        shipped = ', '.join(sorted(p.name for p in (files.PACKAGE_DIR / 'configs').glob('*.gin')))
+        raise UserError(f"--gin_file='{gin_file}' does not exist; configs/ has: {shipped}")
+    if path is not None:
+        yield from gin_files.bind_file(path, reader)
+    for binding in bindings:
+        yield from gin_files.bind_text(binding, reader)
+
+
+def _check_program(lines: Sequence[Bound], program: str, gin_file: str | None) -> None:
     """Raises a UserError for a setting of the other program."""
-    for bound in _bound:
+    for bound in lines:
         other = bound.selector.rpartition('.')[2]
         if other not in vocabulary.PROGRAMS or other == program:
             continue
@@ -147,7 +171,7 @@ def _configures(value: Any, bound: Sequence[Bound]) -> set[int]:
         scope, selector = wanted.pop()
         for i, line in enumerate(bound):
             same = f'.{line.selector}'.endswith(f'.{selector}')
-            if i not in found and same and _applies(line.scope, scope):
+            if i not in found and same and gin_values.applies(line.scope, scope):
                 found.add(i)
                 wanted += _references(line.value)
     return found
@@ -222,11 +246,6 @@ def _configured(bound: str, used: str) -> bool:
         return bound == used
     bound_scope, _, bound_name = bound.rpartition('/')
     used_scope, _, used_name = used.rpartition('/')
-    return _applies(bound_scope, used_scope) and (
+    return gin_values.applies(bound_scope, used_scope) and (
         f'.{bound_name}'.endswith(f'.{used_name}') or f'.{used_name}'.endswith(f'.{bound_name}')
     )
-
-
-def _applies(scope: str, within: str) -> bool:
-    """Whether what is bound in `scope` holds in the scope `within`: it, or one around it."""
-    return not scope or f'{within}/'.startswith(f'{scope}/')

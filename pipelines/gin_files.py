@@ -46,6 +46,34 @@ class Bound(NamedTuple):
         return f'{self.name} = {self.value!r}'
 
 
+class Reader:
+    """What becomes of statements: gin takes them as they come."""
+
+    def delegate(self) -> gin.config_parser.ParserDelegate:
+        """What makes references, for gin's parser."""
+        return gin.config.ParserDelegate()
+
+    def bind(
+        self, statement: gin.config_parser.BindingStatement, path: pathlib.Path | None
+    ) -> Bound:
+        """Binds a value.
+
+        Raises:
+          ValueError, KeyError: gin does not know the name.
+        """
+        return _bind_value(statement, path)
+
+    def take_import(
+        self, statement: gin.config_parser.ImportStatement, path: pathlib.Path | None
+    ) -> None:
+        """Imports a module.
+
+        Raises:
+          UserError: that is not possible.
+        """
+        _import(statement, path)
+
+
 class GinError(Exception):
     """What gin could not read: `cause` was raised by `text`, a line of `path`."""
 
@@ -54,11 +82,14 @@ class GinError(Exception):
         self.cause, self.text, self.path, self.line = cause, text.strip(), path, line
 
 
-def bind_file(path: pathlib.Path, within: tuple[pathlib.Path, ...] = ()) -> Iterator[Bound]:
+def bind_file(
+    path: pathlib.Path, reader: Reader | None = None, within: tuple[pathlib.Path, ...] = ()
+) -> Iterator[Bound]:
     """Binds what a file says, the files that it includes where they are included.
 
     Args:
       path: of the file.
+      reader: what becomes of its statements; None: gin takes them.
       within: the files that are being read and include it, the outermost first.
 
     Yields:
@@ -69,15 +100,15 @@ def bind_file(path: pathlib.Path, within: tuple[pathlib.Path, ...] = ()) -> Iter
       UserError: the file cannot be read, or a file that it includes; or files include each other.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as e:
         raise UserError(f"gin: '{path}' cannot be read: {e}") from e
-    yield from _bind(text, path, within)
+    yield from _bind(text, path, reader or Reader(), within)
 
 
-def bind_text(text: str) -> Iterator[Bound]:
+def bind_text(text: str, reader: Reader | None = None) -> Iterator[Bound]:
     """The same for a binding from the command line."""
-    yield from _bind(text, None, ())
+    yield from _bind(text, None, reader or Reader(), ())
 
 
 def find_included(name: str, path: pathlib.Path | None) -> pathlib.Path:
@@ -116,7 +147,7 @@ def _is_ours(path: pathlib.Path) -> bool:
 
 
 def _bind(
-    text: str, path: pathlib.Path | None, within: tuple[pathlib.Path, ...]
+    text: str, path: pathlib.Path | None, reader: Reader, within: tuple[pathlib.Path, ...]
 ) -> Iterator[Bound]:
     lines = text.splitlines() or ['']
     line = 1
@@ -125,7 +156,7 @@ def _bind(
         return GinError(error, lines[min(line, len(lines)) - 1], path, line)
 
     try:
-        statements = iter(gin.config_parser.ConfigParser(io.StringIO(text), _delegate()))
+        statements = iter(gin.config_parser.ConfigParser(io.StringIO(text), reader.delegate()))
     except (SyntaxError, tokenize.TokenError) as error:
         raise failed(error) from error
     while True:
@@ -144,18 +175,14 @@ def _bind(
                 raise UserError(
                     f"gin: '{path}' includes '{statement.filename}', which leads back to itself"
                 )
-            yield from bind_file(included, above)
+            yield from bind_file(included, reader, above)
         elif isinstance(statement, gin.config_parser.ImportStatement):
-            _import(statement, path)
+            reader.take_import(statement, path)
         elif isinstance(statement, gin.config_parser.BindingStatement):
             try:
-                yield _bind_value(statement, path)
+                yield reader.bind(statement, path)
             except (ValueError, KeyError) as error:
                 raise failed(error) from error
-
-
-def _delegate() -> gin.config.ParserDelegate:
-    return gin.config.ParserDelegate()
 
 
 def _line_of(error: Exception, otherwise: int) -> int:

@@ -8,7 +8,7 @@ import re
 
 import gin
 
-from pipelines import vocabulary
+from pipelines import declared, vocabulary
 from pipelines.gin_files import Bound, GinError
 
 # Renamed parameters, and the binding to use instead.
@@ -84,9 +84,11 @@ def _cure(name: str, parameter: str, value: str, error: GinError, program: str) 
         return _to_type(meant, error)
     if flag := vocabulary.what_to_type(of, parameter, value):
         return f'write {flag}'
-    signature = inspect.signature(gin.get_configurable(name)).parameters
-    parameters = [p for p in signature if signature[p].default is not signature[p].empty]
-    parameters = [p for p in parameters if _exists(f'{name}.{p}')]
+    parameters = [p for p, limits in declared.parameters(name).items() if limits is not None]
+    if not parameters:  # a configurable of the user's
+        signature = inspect.signature(gin.get_configurable(name)).parameters
+        parameters = [p for p in signature if signature[p].default is not signature[p].empty]
+        parameters = [p for p in parameters if _exists(f'{name}.{p}')]
     near = difflib.get_close_matches(parameter, parameters, n=3, cutoff=0.4)
     return f'did you mean {", ".join(near)}?' if near else 'it takes ' + ', '.join(parameters)
 
@@ -150,6 +152,8 @@ def _to_type(binding: str, error: GinError) -> str:
 
 
 def _is_configurable(name: str) -> bool:
+    if declared.is_ours(name):
+        return True
     try:
         gin.get_configurable(name)
     except ValueError:
@@ -160,6 +164,9 @@ def _is_configurable(name: str) -> bool:
 def _exists(name: str) -> bool:
     if '.' not in name:
         return False
+    selector, _, parameter = name.rpartition('/')[2].rpartition('.')
+    if declared.is_ours(selector):
+        return parameter in declared.parameters(selector.rpartition('.')[2])
     try:
         gin.config.ParsedBindingKey.parse(name)
     except (ValueError, KeyError):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import gin
 
 from pipelines import errors
-from pipelines.errors import (
+from pipelines.errors import UserError
+from ranges import (
     Classes,
     Count,
     Name,
@@ -23,18 +24,23 @@ from pipelines.errors import (
     OptionalName,
     OptionalOptimizer,
     OptionalSwitch,
-    Positive,
     Share,
     Switch,
-    UserError,
+    count,
+    number,
+    one_of,
+    or_none,
 )
 
 X_AXES = {'env_steps': 'environment steps', 'episodes': 'training episodes'}  # and their labels
+X_AXIS = one_of('env_steps', 'episodes')
+Envs = Annotated[int, count(most=4_096)]
+Episodes = Annotated[int, count(most=1_000_000)]
 
 
 def check_x_axis(name: str, value: Any) -> None:
     """Raises a UserError that names the parameter if `value` is not one of `X_AXES`."""
-    errors.check(name, value, errors.Range(f'one of {tuple(X_AXES)}', lambda v: v in tuple(X_AXES)))
+    errors.check(name, value, X_AXIS)
 
 
 def may_change(default: Any) -> Any:
@@ -80,7 +86,9 @@ class _Settings:
 
     optimizer: OptionalOptimizer = None  # of your own, such as @my_optimizer; None: `adam`
     log_every_episode: Switch = may_change(False)  # print a line for each training episode
-    x_axis: Name = may_change('env_steps')  # of curve.png and metrics.png: or 'episodes'
+    x_axis: Annotated[str, X_AXIS] = may_change(
+        'env_steps'
+    )  # of curve.png and metrics.png: or 'episodes'
     warm_start: OptionalName = (
         None  # directory of a run or of a policy whose weights it starts from
     )
@@ -89,7 +97,6 @@ class _Settings:
 
     def __post_init__(self) -> None:
         errors.check_fields(self.name(), self)
-        check_x_axis(f'{self.name()}.x_axis', self.x_axis)
         if self.warm_start_reinitialise and self.warm_start is None:
             raise UserError(
                 f'{self.name()}.warm_start_reinitialise = {list(self.warm_start_reinitialise)}: '
@@ -116,28 +123,34 @@ class DdqnSettings(_Settings):
     env_name: Name = 'CartPole-v1'  # an id, 'module:Id' or 'module:Class'; discrete actions
     num_env_steps: Count = may_change(50_000)  # in the whole run at most, not counting resets
     num_episodes: OptionalCount = may_change(None)  # or: the run also ends after so many
-    num_envs: Count = 16  # environments stepped together
+    num_envs: Envs = 16  # environments stepped together
     double: Switch = True  # choose the bootstrap action with the online network
     dueling: Switch = True  # value and advantage streams instead of one head
-    distribution: str | None = None  # over returns: 'categorical' (C51); None: only the mean
+    distribution: OptionalName = None  # over returns: 'categorical' (C51); None: only the mean
     backup: Name = 'max'  # how targets are made: 'max' over actions, or 'munchausen'
     munchausen: Switch = False  # the same as backup = 'munchausen'
     noisy: Switch = False  # explore by noise on the weights; off in evaluations and exports
     network: OptionalMaker = None  # a whole Q-network of your own, such as @my_network
-    target: Name = 'hard'  # target network: 'none', 'soft' or 'hard' (see `QLearningAgent`)
-    n_step: Count = 1  # rewards summed before bootstrapping
+    target: Annotated[str, one_of('none', 'soft', 'hard')] = (
+        'hard'  # target network: 'none', 'soft' or 'hard' (see `QLearningAgent`)
+    )
+    n_step: Annotated[int, count(most=1_000)] = 1  # rewards summed before bootstrapping
     gamma: Share = 0.99  # discount factor per step
     prioritised: Switch = False  # sample in proportion to TD errors (see `Prioritisation`)
-    batch_size: Count = 64  # transitions per train step
-    train_steps_per_env_step: Positive = 1.0  # exact, from the start of training on
-    max_train_steps_per_turn: Count = 128  # before collecting continues
+    batch_size: Annotated[int, count(most=65_536)] = 64  # transitions per train step
+    train_steps_per_env_step: Annotated[float, number(above=0.0, most=1_000.0)] = (
+        1.0  # exact, from the start of training on
+    )
+    max_train_steps_per_turn: Annotated[int, count(most=128)] = 128  # before collecting continues
     min_replay_transitions: Count = 1_000  # in replay before training starts
-    frame_stack: OptionalCount = None  # observations per stack; None: no stacks
+    frame_stack: Annotated[int | None, or_none(count(most=64))] = (
+        None  # observations per stack; None: no stacks
+    )
     fuse_train_steps: OptionalSwitch = None  # with XLA; None: unless the network convolves
     overlap: Switch = False  # collect and train at once; the acting policy lags by a turn
     eval_epsilon: Share = may_change(0.0)  # share of random actions in every evaluation
-    num_eval_episodes: Count = may_change(100)  # in the final evaluation, on fresh seeds
-    num_selection_episodes: Count = may_change(20)  # in each periodic evaluation
+    num_eval_episodes: Episodes = may_change(100)  # in the final evaluation, on fresh seeds
+    num_selection_episodes: Episodes = may_change(20)  # in each periodic evaluation
     eval_interval_env_steps: Count = may_change(1_000)  # between periodic evaluations
     checkpoint_interval_env_steps: Count = may_change(10_000)  # the most that a kill can cost
     log_interval_env_steps: Count = may_change(1_000)  # between rows of progress.csv
@@ -182,11 +195,13 @@ class ReinforceSettings(_Settings):
 
     env_name: Name = 'CartPole-v1'  # an id, 'module:Id' or 'module:Class'
     num_episodes: Count = may_change(4_000)  # training episodes in the whole run
-    num_envs: Count = 16  # environments stepped together
-    baseline: Name = 'value'  # 'none', 'episode', 'batch' or 'value' (see `agents.reinforce`)
+    num_envs: Envs = 16  # environments stepped together
+    baseline: Annotated[str, one_of('none', 'episode', 'batch', 'value')] = (
+        'value'  # 'none', 'episode', 'batch' or 'value' (see `agents.reinforce`)
+    )
     gamma: Share = 0.99  # discount factor per env step
-    num_eval_episodes: Count = may_change(100)  # in the final evaluation, on fresh seeds
-    num_selection_episodes: Count = may_change(20)  # in each periodic evaluation
+    num_eval_episodes: Episodes = may_change(100)  # in the final evaluation, on fresh seeds
+    num_selection_episodes: Episodes = may_change(20)  # in each periodic evaluation
     eval_interval_episodes: Count = may_change(200)  # between periodic evaluations
     checkpoint_interval_episodes: Count = may_change(400)  # the most that a kill can cost
     log_interval_episodes: Count = may_change(100)  # between rows of progress.csv

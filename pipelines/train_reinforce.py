@@ -42,8 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main() -> None:
     _RUN.check()
+    gin_config.check_early(_RUN.gin_file.value, _RUN.gin_bindings.value, 'train_reinforce')
     _RUN.choose_network()
-    # TensorFlow takes seconds to import: --help and a misspelt flag do not wait for it.
+    # TensorFlow takes seconds to import: --help and what can be judged do not wait for it.
     from pipelines import assembly  # noqa: F401, registers everything that gin configures
 
     gin_config.parse(_RUN.gin_file.value, _RUN.gin_bindings.value, 'train_reinforce')

@@ -90,8 +90,8 @@ def _run(tutorial: Tutorial) -> None:
     Raises:
       UserError: the runs cannot be made, or some failed (the page shows the others).
     """
-    if _PROCESSES.value < 1:
-        raise UserError(f'--processes={_PROCESSES.value}: must be at least 1')
+    if not 1 <= _PROCESSES.value <= 1_000:
+        raise UserError(f'--processes={_PROCESSES.value}: must be at least 1 and at most 1,000')
     from pipelines import signals
     from pipelines.posts import page, running
     from pipelines.runs import run_dir

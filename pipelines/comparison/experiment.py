@@ -20,6 +20,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import pathlib
 import tomllib
@@ -42,6 +43,7 @@ METRICS = {
 _KEYS = ('title', 'text', 'program', 'gin_file', 'bindings', 'seeds', 'metric', 'x_axis',
          'environments', 'agents', 'claims')  # fmt: skip
 _MAX_NAME_LENGTH = 100
+_MAX_SEEDS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,13 +277,14 @@ def _bindings(key: str, value: Any) -> tuple[str, ...]:
 
 def _seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, int) and not isinstance(value, bool):
-        value = list(range(value))
+        value = list(range(min(value, _MAX_SEEDS + 1)))
     whole = isinstance(value, list) and all(type(v) is int and 0 <= v < 2**31 for v in value)
-    if not whole or not value:
-        raise UserError('seeds: must be how many (at least 1), or a list of whole numbers >= 0')
-    for seed in value:
-        if value.count(seed) > 1:
-            raise UserError(f'seeds: {seed} appears {value.count(seed)} times')
+    if not whole or not 1 <= len(value) <= _MAX_SEEDS:
+        how_many = f'how many (1 to {_MAX_SEEDS:_})'
+        raise UserError(f'seeds: must be {how_many}, or a list of whole numbers >= 0')
+    seed, times = collections.Counter(value).most_common(1)[0]
+    if times > 1:
+        raise UserError(f'seeds: {seed} appears {times} times')
     return tuple(value)
 
 

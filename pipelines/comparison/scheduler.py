@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tqdm
 
+from pipelines import signals
 from pipelines.comparison import processes
 from pipelines.comparison.experiment import Run
 from pipelines.errors import UserError
@@ -61,7 +62,7 @@ def check_bindings(
         also = f' (wrong, too: {", ".join(others)})' if others else ''
         raise UserError(f'{first}: {wrong[first]}{also}')
     if not finished:
-        print('stopped before the first run')
+        signals.say_stopped('stopped before the first run')
     return finished
 
 
@@ -111,7 +112,7 @@ def run_missing(
     with bar:
         if processes.run_all(jobs, at_once, done, stop_requested):
             return failed
-    print('stopped; run the same command to resume: finished runs are not repeated')
+    signals.say_stopped('stopped; run the same command to resume: finished runs are not repeated')
     return None
 
 

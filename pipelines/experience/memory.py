@@ -78,6 +78,12 @@ class Forecast:
         needed, available = share * self.table_bytes + samples, available_bytes()
         if needed <= available:
             return
+        if samples > needed - samples:
+            raise UserError(
+                'train_ddqn.batch_size: the samples of a turn need about '
+                f'{samples / 2**30:,.1f} GiB, and {available / 2**30:.1f} GiB are free: lower it, '
+                'or train_ddqn.max_train_steps_per_turn'
+            )
         fits = int(num_stored + max(0, available - samples) * self._capacity / self.table_bytes)
         measured = self._stored_row_bytes != self._guess
         rows = (

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import gin
 import numpy as np
@@ -25,7 +25,6 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
 from agents.prioritisation import Prioritisation
-from pipelines import errors
 from pipelines.errors import UserError
 from pipelines.experience import guard, memory, replay_client
 from pipelines.experience.blocks import Blocks
@@ -34,6 +33,7 @@ from pipelines.experience.log import ReplayLog
 from pipelines.experience.minibatches import TransitionShape
 from pipelines.experience.rows import RowCodec
 from pipelines.native_noise import quiet_native_stderr
+from ranges import Count, Seconds, checked, count
 
 MAY_CHANGE = ('Replay.stall_timeout_seconds',)  # between two runs of one directory
 _MIN_BLOCKS_PER_SAMPLE = 32
@@ -47,6 +47,7 @@ class Position(TypedDict):
 
 
 @gin.configurable(denylist=['min_transitions'])
+@checked(UserError)
 class Replay:
     """The replay of one run: server, writer and dataset, which therefore agree.
 
@@ -63,10 +64,10 @@ class Replay:
         prioritisation: Prioritisation | None = None,
         min_transitions: int | None = None,
         *,
-        capacity_transitions: int = 50_000,
-        transitions_per_item: int = 16,
-        rows_per_chunk: int = 16,
-        stall_timeout_seconds: float = 60.0,
+        capacity_transitions: Count = 50_000,
+        transitions_per_item: Annotated[int, count(most=4_096)] = 16,
+        rows_per_chunk: Annotated[int, count(most=4_096)] = 16,
+        stall_timeout_seconds: Seconds = 60.0,
     ):
         """Checks the values; entering the replay starts the server.
 
@@ -90,10 +91,6 @@ class Replay:
         Raises:
           UserError: a value is out of range, or the replay needs more memory than is free.
         """
-        errors.check('Replay.capacity_transitions', capacity_transitions, errors.COUNT)
-        errors.check('Replay.transitions_per_item', transitions_per_item, errors.COUNT)
-        errors.check('Replay.rows_per_chunk', rows_per_chunk, errors.COUNT)
-        errors.check('Replay.stall_timeout_seconds', stall_timeout_seconds, errors.POSITIVE)
         transitions_per_item = 1 if prioritisation is not None else transitions_per_item
         if capacity_transitions < transitions_per_item:
             raise UserError(

@@ -15,6 +15,7 @@ transition. A row whose next row is FIRST starts none either unless it is LAST (
 from __future__ import annotations
 
 import collections
+import os
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
@@ -51,7 +52,7 @@ class ReusedReplay:
         Raises:
           UserError: there is no log, it is damaged, or its rows hold something else.
         """
-        directory = pathlib.Path(self._path).expanduser() / 'replay'
+        directory = pathlib.Path(os.path.expanduser(self._path), 'replay')
         path = directory / 'layout.json'
         if not path.exists():
             self._fail(f'there is no replay: {directory} has no layout.json')

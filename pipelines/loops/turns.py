@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
+import ranges
 from agents.ddqn import QLearningAgent
 from pipelines import errors
 from pipelines.errors import UserError
@@ -47,7 +48,7 @@ class TrainRatio:
             than a turn may have.
         """
         errors.check(
-            'train_ddqn.train_steps_per_env_step', train_steps_per_env_step, errors.POSITIVE
+            'train_ddqn.train_steps_per_env_step', train_steps_per_env_step, ranges.POSITIVE
         )
         self.ratio = fractions.Fraction(train_steps_per_env_step).limit_denominator(10**6)
         limit = max_train_steps_per_turn

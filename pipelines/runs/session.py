@@ -153,7 +153,9 @@ class Session:
                 raise
             self._checkpoints.save(self.extent.env_steps)
         if not self.is_complete:
-            print(f'stopped at {self.extent.in_words}; run the same command to resume')
+            signals.say_stopped(
+                f'stopped at {self.extent.in_words}; run the same command to resume'
+            )
             self._tell('end')
             self._callbacks.raise_failure(self._run.path)
 

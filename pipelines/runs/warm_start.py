@@ -8,6 +8,7 @@ replay and optimizer always do.
 from __future__ import annotations
 
 import fnmatch
+import os
 import pathlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
@@ -79,7 +80,7 @@ class WarmStart:
         return {'from': self._path, 'weights': list(self._taken)}
 
     def _policy_dir(self) -> pathlib.Path:
-        path = pathlib.Path(self._path).expanduser()
+        path = pathlib.Path(os.path.expanduser(self._path))
         if not path.is_dir():
             self._fail('there is no such directory')
         for policy_dir in (path, path / 'policy'):

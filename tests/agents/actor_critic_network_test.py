@@ -94,8 +94,11 @@ def test_the_greedy_policy_takes_the_mode_and_shows_why():
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(min_sigma=-0.1), 'min_sigma = -0.1: must be 0 or more'),
-        (dict(initial_policy_scale=-1.0), 'initial_policy_scale = -1.0: must be 0 or more'),
+        (dict(min_sigma=-0.1), 'min_sigma = -0.1: must be a number, 0 or more'),
+        (
+            dict(initial_policy_scale=-1.0),
+            'initial_policy_scale = -1.0: must be a number, 0 or more',
+        ),
         (dict(output_initializer='ones'), "output_initializer = 'ones': must be one of"),
         (dict(min_sigma=2.0), 'less than initial_sigma = 1.0'),
         (dict(policy_units=(0,)), 'policy_units'),

@@ -8,7 +8,8 @@ from envs import errors
 def test_what_is_not_a_whole_number_in_range_is_refused_by_its_name(value):
     with pytest.raises(errors.EnvError) as refused:
         errors.check_whole_number('num_envs', value, at_least=1)
-    assert str(refused.value) == f'num_envs = {value!r}: must be a whole number, at least 1'
+    wanted = f'num_envs = {value!r}: must be a whole number, at least 1'
+    assert str(refused.value).startswith(wanted)
 
 
 def test_the_bound_itself_is_accepted():

@@ -212,7 +212,7 @@ def test_a_stop_leaves_a_checkpoint_of_what_ran_and_says_how_to_resume(tmp_path)
         children = psutil.Process(warm_python.program_of(process.pid)).children()
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
+        assert process.returncode == 75, err
         assert ('checking 1 configuration\n' in out) == (not before)  # once
         assert 'run the same command to resume: finished runs are not repeated' in out
         assert len(children) == len(running) and not psutil.wait_procs(children, timeout=0)[1]

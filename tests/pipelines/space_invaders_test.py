@@ -170,7 +170,7 @@ def test_a_stopped_run_resumes(tmp_path, capsys):
         if ' env steps: ' in line and ', loss -' not in line:
             process.send_signal(signal.SIGTERM)
             break
-    assert 'stopped at' in process.stdout.read() and process.wait() == 0
+    assert 'stopped at' in process.stdout.read() and process.wait() == 75
     assert train_ddqn.main(flags) == 0
     assert 'resuming from' in capsys.readouterr().out
     ratio = read_json(tmp_path, 'summary.json')['train_steps_per_env_step']

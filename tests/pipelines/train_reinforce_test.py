@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+import signal
 import subprocess
 import types
 from unittest import mock
@@ -68,16 +69,18 @@ def finished(tmp_path_factory):
 def longer(finished, tmp_path_factory):
     """The same run made longer in two starts, the first of which dies while it finishes.
 
-    `code` and `out` are of the first, `left` is what it left, `root` is the run in the end.
+    `code`, `out` and `err` are of the first, `left` is what it left, `root` is the run in the end.
     """
     root = tmp_path_factory.mktemp('longer') / 'copy'
     shutil.copytree(finished.root, root)
-    dies = mock.patch.object(report, 'write', side_effect=KeyboardInterrupt)
+    dies = mock.patch.object(
+        report, 'write', side_effect=lambda *args, **kwargs: signal.raise_signal(signal.SIGTERM)
+    )
     with printed() as said, dies:
         code = train_reinforce.main(arguments(root, **LONGER))
     left = read_json(root, 'summary.json')
     assert train_reinforce.main(arguments(root, **LONGER)) == 0
-    return types.SimpleNamespace(root=root, code=code, out=said.out, left=left)
+    return types.SimpleNamespace(root=root, code=code, out=said.out, err=said.err, left=left)
 
 
 @pytest.mark.slow
@@ -145,8 +148,8 @@ def test_continuous_actions_are_filmed_and_never_uniformly_random(tmp_path, caps
 
 
 @pytest.mark.slow
-def test_a_run_that_dies_while_it_finishes_finishes_the_next_time(finished, longer):
-    assert longer.code == 130
+def test_a_run_that_a_signal_ends_while_it_finishes_finishes_the_next_time(finished, longer):
+    assert longer.code == 75 and 'stopped by SIGTERM; run the same command' in longer.err
     assert longer.left == read_json(finished.root, 'summary.json')  # of the shorter run
     assert is_proven(longer.root / 'policy')
     assert read_json(longer.root, 'summary.json')['train_steps'] == 20

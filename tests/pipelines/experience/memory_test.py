@@ -59,6 +59,12 @@ def test_what_is_not_free_is_said_before_and_once_it_is_measured(monkeypatch):
     expected.check(num_stored=900)  # little is still to come
 
 
+def test_samples_that_are_most_of_what_is_needed_are_named(monkeypatch):
+    monkeypatch.setattr(memory, 'available_bytes', lambda: 3_000_000)
+    with pytest.raises(UserError, match='train_ddqn.batch_size: the samples of a turn need'):
+        forecast(rows_per_sample=100).check()  # 4 MB
+
+
 @pytest.mark.parametrize('version', [1, 2])
 @pytest.mark.parametrize('in_container', [False, True])
 def test_limits_of_cgroups_of_both_versions(tmp_path, monkeypatch, version, in_container):
