@@ -18,8 +18,8 @@ import tensorflow as tf
 from agents import action_distribution, auto_torso, errors, layers, masks, torsos
 from agents.action_distribution import Categorical, Distribution
 from agents.any_dtype import AnyDtypeNetwork
+from agents.ranges import Initializer, Maker, Name, NotNegative, Positive, Switch, Units, checked
 from agents.torsos import TorsoFactory
-from ranges import Initializer, Maker, Name, NotNegative, Positive, Switch, Units, checked
 
 
 @dataclasses.dataclass(frozen=True)

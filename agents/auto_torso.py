@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from agents import conv_torso as conv
 from agents import errors, layers, torsos
-from ranges import OptionalMakersByName, Units, checked
+from agents.ranges import OptionalMakersByName, Units, checked
 
 
 @gin.configurable

@@ -17,7 +17,7 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import trajectory
 
 from agents import action_specs, ddqn, errors, masks, q_network
-from ranges import Finite, checked, count
+from agents.ranges import Finite, checked, count
 
 
 @gin.configurable

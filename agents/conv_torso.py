@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from agents import encodings, errors, torsos
-from ranges import Initializer, OptionalConvolutions, OptionalUnits, checked
+from agents.ranges import Initializer, OptionalConvolutions, OptionalUnits, checked
 
 # Mnih et al. 2015, "Human-level control through deep reinforcement learning", Methods
 # (https://doi.org/10.1038/nature14236): (filters, kernel size, stride).

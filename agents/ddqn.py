@@ -30,7 +30,7 @@ from agents import action_specs, errors, masks, optimizers, policies
 from agents.action_specs import DiscreteActions
 from agents.frame_stack_network import FrameStackNetwork
 from agents.q_network import QNetwork
-from ranges import SHARE, Count, OptionalPositive, checked, number, one_of, scheduled
+from agents.ranges import SHARE, Count, OptionalPositive, checked, number, one_of, scheduled
 
 TARGETS = ('none', 'soft', 'hard')
 

@@ -19,8 +19,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-import ranges
-from agents import encodings, errors
+from agents import encodings, errors, ranges
 from agents.any_dtype import AnyDtypeNetwork
 from agents.q_network import QNetwork
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from agents import action_specs, ddqn, errors
-from ranges import Positive, Share, checked, number
+from agents.ranges import Positive, Share, checked, number
 
 NO_DOUBLE = 'its target is a soft maximum, which chooses no action'
 ONE_STEP = 'each reward needs the policy at its own state, which longer transitions leave out'

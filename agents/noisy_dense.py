@@ -22,7 +22,7 @@ import gin
 import tensorflow as tf
 
 from agents import errors
-from ranges import NotNegative, checked
+from agents.ranges import NotNegative, checked
 
 
 @gin.configurable

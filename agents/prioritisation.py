@@ -18,7 +18,7 @@ import gin
 import tensorflow as tf
 
 from agents import errors
-from ranges import NOT_NEGATIVE, SHARE, NotNegative, Positive, checked, scheduled
+from agents.ranges import NOT_NEGATIVE, SHARE, NotNegative, Positive, checked, scheduled
 
 
 @gin.configurable

@@ -19,8 +19,8 @@ import tensorflow as tf
 from agents import auto_torso, errors, layers, noisy_dense, torsos
 from agents.action_specs import DiscreteActions
 from agents.any_dtype import AnyDtypeNetwork
+from agents.ranges import Initializer, Maker, Units, checked, one_of
 from agents.torsos import TorsoFactory
-from ranges import Initializer, Maker, Units, checked, one_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ from tf_agents.trajectories import trajectory
 
 from agents import errors, masks, optimizers, policies
 from agents.action_distribution import Distribution
-from ranges import NotNegative, OptionalPositive, Positive, Switch, checked, one_of
+from agents.ranges import NotNegative, OptionalPositive, Positive, Switch, checked, one_of
 
 BASELINES = ('none', 'episode', 'batch', 'value')
 _TINY = 1e-8  # added to a standard deviation, which is zero where all values are equal

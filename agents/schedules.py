@@ -12,7 +12,7 @@ import gin
 import tensorflow as tf
 
 from agents import errors
-from ranges import (
+from agents.ranges import (
     NOT_NEGATIVE,
     POSITIVE,
     Count,

@@ -22,7 +22,7 @@ import gin
 import tensorflow as tf
 
 from agents import encodings, errors
-from ranges import Initializer, Units, checked, count
+from agents.ranges import Initializer, Units, checked, count
 
 TorsoFactory = Callable[[tf.TensorSpec, str], tf.keras.layers.Layer]
 COMPUTE_DTYPES = ('float32', 'bfloat16', 'auto')

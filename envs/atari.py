@@ -25,8 +25,8 @@ import gymnasium as gym
 import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 
+from agents.ranges import OptionalShare, OptionalSwitch, count, one_of, or_none
 from envs import errors, infos
-from ranges import OptionalShare, OptionalSwitch, count, one_of, or_none
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ranges
+from agents import ranges
 
 
 class EnvError(ValueError):

@@ -12,8 +12,8 @@ import gin
 import gymnasium as gym
 import numpy as np
 
+from agents.ranges import NotNegative, checked
 from envs import errors, infos
-from ranges import NotNegative, checked
 
 
 @gin.configurable

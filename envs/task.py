@@ -12,10 +12,10 @@ import gin
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
+from agents.ranges import List, OptionalArguments, count, one_of, or_none
 from envs import errors, literals, modules, registry, training_wrappers, vectorization, wrapping
 from envs.gymnasium_env import GymnasiumEnv
 from envs.recipe import Recipe
-from ranges import List, OptionalArguments, count, one_of, or_none
 
 if registry.HAS_ALE_PY:  # gin has no `atari` without it
     from envs import atari

@@ -15,10 +15,10 @@ import gin
 import gymnasium as gym
 import numpy as np
 
+from agents.ranges import Makers
 from envs import faults, infos, wrapping
 from envs import noisy_reward as noisy_reward  # gin files name NoisyReward
 from envs.errors import EnvError
-from ranges import Makers
 
 TrainingWrapper = Callable[[gym.vector.VectorEnv], gym.vector.VectorEnv]
 

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
-import ranges
+from agents import ranges
 from pipelines import files
 
 _PLACES = ('agents', 'envs', 'pipelines/settings.py', 'pipelines/experience/replay.py')
@@ -87,7 +87,7 @@ def _names(tree: ast.Module) -> dict[str, Any]:
     """What a declaration in a module may name: `ranges`, and what the module makes of it."""
     names: dict[str, Any] = {**_TYPES, 'ranges': ranges}
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module == 'ranges':
+        if isinstance(node, ast.ImportFrom) and node.module == 'agents.ranges':
             names |= {each.name: getattr(ranges, each.name) for each in node.names}
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import ranges
+from agents import ranges
 
 
 class UserError(Exception):

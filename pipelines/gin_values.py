@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gin
 
-import ranges
+from agents import ranges
 from pipelines import declared
 from pipelines.errors import UserError
 from pipelines.gin_files import Bound

@@ -22,8 +22,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from agents.ranges import Range
 from pipelines import files
-from pipelines.errors import Range, UserError
+from pipelines.errors import UserError
 
 _CHECKSUM, _VERSION = 'checksum', 'format'
 _NAMES = {
@@ -55,8 +56,9 @@ def read(
 
     Args:
       path: of the file.
-      schema: a `TypedDict`, whose fields may have ranges (`errors.Share`, ...), or another type of
-        JSON values: `dict[str, str]`, `list[Any]`. Entries that it does not name are allowed.
+      schema: a `TypedDict`, whose fields may have ranges (`agents.ranges.Share`, ...), or another
+        type of JSON values: `dict[str, str]`, `list[Any]`. Entries that it does not name are
+        allowed.
       version: what the entry `format` must be; such a file must have a checksum.
       cure: the end of the line that says what is wrong.
 

@@ -12,9 +12,7 @@ from typing import Annotated, Any
 
 import gin
 
-from pipelines import errors
-from pipelines.errors import UserError
-from ranges import (
+from agents.ranges import (
     Classes,
     Count,
     Name,
@@ -31,6 +29,8 @@ from ranges import (
     one_of,
     or_none,
 )
+from pipelines import errors
+from pipelines.errors import UserError
 
 X_AXES = {'env_steps': 'environment steps', 'episodes': 'training episodes'}  # and their labels
 X_AXIS = one_of('env_steps', 'episodes')

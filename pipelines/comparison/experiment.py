@@ -42,8 +42,7 @@ METRICS = {
 }
 _KEYS = ('title', 'text', 'program', 'gin_file', 'bindings', 'seeds', 'metric', 'x_axis',
          'environments', 'agents', 'claims')  # fmt: skip
-_MAX_NAME_LENGTH = 100
-_MAX_SEEDS = 10_000
+_MAX_NAME_LENGTH, _MAX_SEEDS = 100, 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,8 +279,7 @@ def _seeds(value: Any) -> tuple[int, ...]:
         value = list(range(min(value, _MAX_SEEDS + 1)))
     whole = isinstance(value, list) and all(type(v) is int and 0 <= v < 2**31 for v in value)
     if not whole or not 1 <= len(value) <= _MAX_SEEDS:
-        how_many = f'how many (1 to {_MAX_SEEDS:_})'
-        raise UserError(f'seeds: must be {how_many}, or a list of whole numbers >= 0')
+        raise UserError(f'seeds: must be 1 to {_MAX_SEEDS:_}, or a list of whole numbers >= 0')
     seed, times = collections.Counter(value).most_common(1)[0]
     if times > 1:
         raise UserError(f'seeds: {seed} appears {times} times')
@@ -295,9 +293,8 @@ def _claim(table: Any, environments: Collection[str], agents: Collection[str]) -
     for key, value in table.items():
         if not isinstance(value, str):
             raise UserError(f'claims: {key} = {value!r}: must be a string')
-    for key, names in (
-        ('suffers', agents), ('endures', agents), ('from', environments), ('to', environments),
-    ):  # fmt: skip
+    allowed = {'suffers': agents, 'endures': agents, 'from': environments, 'to': environments}
+    for key, names in allowed.items():
         if table[key] not in names:
             raise UserError(f'claims: {key} = {table[key]!r}: must be one of {tuple(names)}')
     return Claim(table['text'], table['suffers'], table['endures'], table['from'], table['to'])

@@ -30,8 +30,9 @@ from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
+from agents.ranges import Count
 from pipelines import files, json_files
-from pipelines.errors import Count, UserError
+from pipelines.errors import UserError
 
 FORMAT = '2'
 _BLOCK_BYTES = 1 << 20  # before compression

@@ -25,6 +25,7 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
 from agents.prioritisation import Prioritisation
+from agents.ranges import Count, Seconds, checked, count
 from pipelines.errors import UserError
 from pipelines.experience import guard, memory, replay_client
 from pipelines.experience.blocks import Blocks
@@ -33,7 +34,6 @@ from pipelines.experience.log import ReplayLog
 from pipelines.experience.minibatches import TransitionShape
 from pipelines.experience.rows import RowCodec
 from pipelines.native_noise import quiet_native_stderr
-from ranges import Count, Seconds, checked, count
 
 MAY_CHANGE = ('Replay.stall_timeout_seconds',)  # between two runs of one directory
 _MIN_BLOCKS_PER_SAMPLE = 32
@@ -104,18 +104,14 @@ class Replay:
         self.transitions_per_item = transitions_per_item
         self.capacity_transitions = capacity_transitions
         self.lost_vector_steps = 0  # of those that `restore` wanted, damaged or missing in the log
-        self._highest_priority = 1.0
-        self._rows_per_chunk = rows_per_chunk
+        self._highest_priority, self._rows_per_chunk = 1.0, rows_per_chunk
         self._items_per_sample = -(-transitions_per_sample // transitions_per_item)
         if transitions_per_item > 1:  # fewer blocks would be too alike and favour short episodes
             self._items_per_sample = max(_MIN_BLOCKS_PER_SAMPLE, self._items_per_sample)
-        self._timeout_seconds = stall_timeout_seconds
         self._signature = replay_client.table_signature(self.blocks.rows, self.codec.row_bytes)
-        self._log_dir = log_dir
-        rows = self._items_per_sample * self.blocks.rows
-        self.forecast = memory.Forecast(
-            self.codec, capacity_transitions, items, rows_per_chunk, rows
-        )
+        self._log_dir, self._timeout_seconds = log_dir, stall_timeout_seconds
+        layout = (items, rows_per_chunk, self._items_per_sample * self.blocks.rows)
+        self.forecast = memory.Forecast(self.codec, capacity_transitions, *layout)
         self.forecast.check()
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
-import ranges
+from agents import ranges
 from agents.ddqn import QLearningAgent
 from pipelines import errors
 from pipelines.errors import UserError

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
+from agents.ranges import SHARE, Range, or_none
 from envs.errors import EnvError
 from envs.task import Task
-from pipelines import errors, files, json_files
-from pipelines.errors import Range, UserError
+from pipelines import files, json_files
+from pipelines.errors import UserError
 
 _MOST_DIMENSIONS = 16
 
@@ -53,7 +54,7 @@ _SPECS = Range(
         or (isinstance(value, dict) and bool(value) and all(map(_is_spec, value.values())))
     ),
 )
-_GAMMA = errors.or_none(errors.SHARE)
+_GAMMA = or_none(SHARE)
 
 
 class Card(TypedDict):
@@ -79,7 +80,7 @@ class PolicyCard(Card):
 
     observation_spec: Annotated[Any, _SPECS]
     action_spec: ArraySpec
-    state_spec: NotRequired[Annotated[Any, errors.or_none(_SPECS)]]
+    state_spec: NotRequired[Annotated[Any, or_none(_SPECS)]]
 
 
 class ListedWeight(TypedDict):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import ranges
+from agents import ranges
 from pipelines import (
     assembly,  # noqa: F401, registers everything that gin configures
     declared,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ranges
-from ranges import Count, Share, Switch, checked, count, number, one_of, or_none, scheduled
+from agents import ranges
+from agents.ranges import Count, Share, Switch, checked, count, number, one_of, or_none, scheduled
 
 
 def test_a_count_is_whole_and_within_its_limits():

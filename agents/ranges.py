@@ -266,6 +266,6 @@ def checked(error: type[Exception]) -> Callable[[_Made], _Made]:
         if not inspect.isclass(made):
             return typing.cast(_Made, check_and_call)
         made.__init__ = check_and_call  # type: ignore[misc]
-        return made
+        return made  # type: ignore[return-value]
 
     return decorate
