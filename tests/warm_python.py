@@ -210,6 +210,9 @@ def _run(asked: dict, connection: socket.socket, descriptors: list[int]) -> None
     code = 1
     try:
         if what.startswith(_PROGRAMS):
+            from pipelines import startup
+
+            startup.begin()
             sys.executable = os.environ.get('WARM_PYTHON', sys.executable)
             added = os.environ.get('PYTHONPATH', '').split(os.pathsep)
             sys.argv, sys.path[:1] = [what, *arguments], [asked['directory'], *filter(None, added)]
