@@ -97,8 +97,9 @@ def _without_checksum(entries: Any) -> tuple[Any, bool | None]:
 
 
 def _checksum(entries: Mapping[str, Any]) -> str:
-    # As they come back: tuples are lists then, and numbers as keys strings.
-    text = json.dumps(json.loads(json.dumps(entries)), sort_keys=True)
+    # As they come back: tuples are lists then, and numbers as keys strings. The encoder without an
+    # indent refuses the dicts that TensorFlow wraps.
+    text = json.dumps(json.loads(json.dumps(entries, indent=2)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -28,7 +28,7 @@ def forecast(capacity=1_000, rows_per_sample=10):
 def test_before_the_first_row_frames_are_expected_to_shrink_five_fold():
     overhead = 100 * 760 + 63 * 750  # items, and chunks of 16
     assert forecast().table_bytes == 1_000 * (24 + 2_000) + overhead
-    assert forecast().sample_bytes == 4 * 10 * ROW_BYTES
+    assert forecast().sample_bytes == 7 * 10 * ROW_BYTES
 
 
 def test_noise_does_not_shrink_and_still_frames_shrink_more(monkeypatch):
@@ -47,8 +47,8 @@ def test_noise_does_not_shrink_and_still_frames_shrink_more(monkeypatch):
 def test_what_is_not_free_is_said_before_and_once_it_is_measured(monkeypatch):
     expected = forecast()
     monkeypatch.setattr(memory, 'available_bytes', lambda: 3_000_000)
-    expected.check()  # 2.1 MB, and 0.4 MB of samples
-    monkeypatch.setattr(memory, 'available_bytes', lambda: 1_474_585)  # half the table, and samples
+    expected.check()  # 2.1 MB, and 0.7 MB of samples
+    monkeypatch.setattr(memory, 'available_bytes', lambda: 1_775_305)  # half the table, and samples
     with pytest.raises(UserError, match='0.0 GiB of it for samples.*at most 500 fit'):
         expected.check()
     monkeypatch.setattr(memory, 'available_bytes', lambda: 3_000_000)
