@@ -35,6 +35,10 @@ except ModuleNotFoundError:
     )
     raise SystemExit(2) from None
 
+if _words := startup.what_hides_ours():
+    print(f'error: {_words}', file=sys.stderr)
+    raise SystemExit(2)
+
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # The branches of a train step are independent (states and next states, two networks, two
 # streams). Two operations at a time on half of the cores each are faster than one at a time on

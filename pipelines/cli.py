@@ -7,7 +7,6 @@ Flags identify a run; gin configures everything else. Nothing here imports Tenso
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import pathlib
 import re
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from pipelines import console, exits, files, network, signals, startup, vocabulary
+from pipelines import console, exits, network, signals, startup, vocabulary
 from pipelines.errors import UserError
 
 # Flags that are paths: `~` is the home directory in all of them.
@@ -62,7 +61,8 @@ def _run(
     _parse_flags(flag_values, argv, _program(doc))
     exits.check_process()
     _find_modules_in_the_working_directory()
-    _check_nothing_hides_ours()
+    if words := startup.what_hides_ours():
+        raise UserError(words)
     main()
 
 
@@ -141,20 +141,6 @@ def _find_modules_in_the_working_directory() -> None:
     here = os.getcwd()
     if not {'', here}.intersection(sys.path):
         sys.path.append(here)
-
-
-def _check_nothing_hides_ours() -> None:
-    """Raises a UserError if another `agents` or `envs` would be imported instead of ours."""
-    for name in ('agents', 'envs'):
-        spec = importlib.util.find_spec(name)
-        origin = spec.origin if spec else None
-        ours = files.PACKAGE_DIR.parent / name / '__init__.py'
-        if origin is None or pathlib.Path(origin).resolve() != ours.resolve():
-            where = origin or (list(spec.submodule_search_locations or ['?'])[0] if spec else '?')
-            raise UserError(
-                f"{where} hides this project's own package '{name}': rename it, or run from "
-                'another directory'
-            )
 
 
 def _program(doc: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib.util
 import os
 import sys
 
@@ -21,6 +22,22 @@ def is_program() -> bool:
     """Whether this process is one of the programs, not a program of the user's that imports us."""
     started = sys.argv[0] if getattr(sys, 'argv', None) else ''
     return started == '-m' or os.path.basename(started).startswith(_SCRIPTS)
+
+
+def what_hides_ours() -> str | None:
+    """What to say if another `agents` or `envs` would be imported instead of ours."""
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    for name in ('agents', 'envs'):
+        spec = importlib.util.find_spec(name)
+        origin = spec.origin if spec else None
+        ours = os.path.join(home, name, '__init__.py')
+        if origin is None or os.path.realpath(origin) != ours:
+            where = origin or (list(spec.submodule_search_locations or ['?'])[0] if spec else '?')
+            return (
+                f"{where} hides this project's own package '{name}': rename it, or run from "
+                'another directory'
+            )
+    return None
 
 
 def begin() -> None:

@@ -78,7 +78,7 @@ def launch(directory: str, real: str, owner: int) -> None:
     arguments = sys.argv[1:]
     if arguments[:1] == ['-m'] and arguments[1].startswith(_PROGRAMS):
         kind, arguments = 'programs', arguments[1:]
-    elif arguments[:1] == ['-I'] and arguments[1].endswith(_PROOF):
+    elif arguments[:1] == ['-I'] and arguments[1].endswith(_PROOF) and not _inherits(arguments):
         kind, arguments = 'proofs', arguments[1:]
     else:
         os.execv(real, [real, *arguments])
@@ -98,6 +98,11 @@ def launch(directory: str, real: str, owner: int) -> None:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def _inherits(arguments: list[str]) -> bool:
+    """Whether paths name files that the launcher has open, which a server cannot hand on."""
+    return any(argument.startswith(('/proc/self/fd/', '/dev/fd/')) for argument in arguments)
 
 
 def _send(program: int, number: int) -> None:

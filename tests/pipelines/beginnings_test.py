@@ -186,7 +186,7 @@ def test_a_killed_warm_start_needs_the_old_run_no_more(old, tmp_path):
     rows = [row for row in progress(root) if row['eval_return_mean']]
     flags = tiny(root, **take)
     with stopped_after(2), printed() as said:
-        assert train_ddqn.main(flags) == 0, said.err
+        assert train_ddqn.main(flags) == 75, said.err
     assert 'resuming from ' in said.out and 'warm start' not in said.out
     assert progress(root)[0] == rows[0]  # not evaluated as the old policy a second time
     assert len([row for row in progress(root) if row['env_steps'] == '0']) == 1
@@ -316,7 +316,7 @@ def test_a_stopped_run_is_complete_and_goes_on_if_the_callbacks_change(runs, tmp
         assert train_ddqn.main(watched(root, stops_after=4)) == 0
     assert 'is finished' in said.out and 'Change the callbacks to train longer' in said.out
     with stopped_after(1), printed() as said:
-        assert train_ddqn.main(watched(root)) == 0
+        assert train_ddqn.main(watched(root)) == 75
     assert 'resuming from ' in said.out and 'stopped at ' in said.out
     with printed() as said:
         assert train_ddqn.main(tiny(root, num_env_steps=1_200)) == 2

@@ -113,7 +113,7 @@ def test_a_fault_in_mid_run_keeps_the_newest_checkpoint_and_is_resumed_from(tmp_
         flags = [f'--gin_bindings=train_ddqn.{k} = {v!r}' for k, v in bindings.items()]
         flags += ['--gin_bindings=mlp_torso.units = (8,)', '--gin_file=configs/ddqn_cartpole.gin']
         with stopped_after(1):
-            assert train_ddqn.main(['driver', f'--root_dir={tmp_path}', *flags]) == 0
+            assert train_ddqn.main(['driver', f'--root_dir={tmp_path}', *flags]) == 75
     assert f'resuming from {env_steps:,} env steps' in capsys.readouterr().out
     assert not path.exists()
 

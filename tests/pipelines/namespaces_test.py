@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from pipelines import namespaces
+from tests.pipelines.whole_runs import of_tests
 
 _ORDINARY = """
 import ctypes
@@ -59,8 +60,8 @@ for address in (outside.getsockname(), ('192.0.2.1', 80)):
 @users
 def test_files_and_processes_belong_to_the_same_user(user, tmp_path):
     tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    for place in of_tests(tmp_path)[1:]:
+        place.chmod(0o755)
     program = f"""
 path = pathlib.Path({str(tmp_path / 'file')!r})
 path.write_text('')
@@ -77,8 +78,8 @@ print(os.readlink('/proc/self/ns/net'))
 
 @pytest.mark.skipif('ordinary' not in _USERS, reason='only root can become another user')
 def test_an_ordinary_user_gains_no_rights(tmp_path):
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+    for place in of_tests(tmp_path):
+        place.chmod(0o755)
     mine = tmp_path / 'mine'
     mine.mkdir(mode=0o555)
     os.chown(mine, 65534, 65534)

@@ -12,6 +12,7 @@ import reverb
 
 from pipelines import namespaces, network
 from pipelines.errors import UserError
+from tests import warm_python
 from tests.pipelines.whole_runs import command
 
 CARTPOLE = 'configs/ddqn_cartpole.gin'
@@ -135,7 +136,8 @@ class Training:
         self.root = root
         self.process = subprocess.Popen(
             [
-                *command('train_ddqn', f'--root_dir={root}', *flags),
+                warm_python.REAL,  # TensorFlow must not have been imported
+                *command('train_ddqn', f'--root_dir={root}', *flags)[1:],
                 *(f'--gin_bindings=train_ddqn.{name} = {n}' for name, n in steps.items()),
             ],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -194,7 +196,7 @@ def test_nobody_outside_finds_or_empties_the_replay_of_a_run(train):
     assert training.root.stat().st_uid == os.geteuid()
     training.process.send_signal(signal.SIGTERM)
     _, out, err = training.end()
-    assert 'stopped at' in out and 'open' not in out and 'error' not in err
+    assert 'stopped at' in out and 'is open to' not in out and 'error' not in err
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.pipelines.namespaces_test import _ORDINARY
+from tests.pipelines.whole_runs import of_tests
 
 _SHUT_IN = """
 import encodings.idna, os, pathlib, signal, socket, subprocess, sys
@@ -32,8 +33,8 @@ users = pytest.mark.parametrize(
 
 
 def run(tmp_path, user, program):
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o777)
+    for place in of_tests(tmp_path):
+        place.chmod(0o777)
     source = _SHUT_IN.format(user=user, tmp=str(tmp_path)) + program
     done = subprocess.run([sys.executable, '-c', source], capture_output=True, text=True)
     if done.stdout.startswith('not allowed'):

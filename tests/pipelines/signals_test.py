@@ -2,12 +2,12 @@
 
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
 from pipelines import signals
+from tests import warm_python
 
 WORKS = """
 import sys, time
@@ -49,7 +49,7 @@ ANSWERED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 def answers(how, *numbers, cleaning=0.0):
     """(exit code, output, standard error) after some signals, each when a line was printed."""
     process = subprocess.Popen(
-        [sys.executable, '-c', WORKS, how, str(cleaning)],
+        [warm_python.REAL, '-c', WORKS, how, str(cleaning)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )  # fmt: skip
@@ -100,7 +100,7 @@ def test_the_first_moment_is_answered_too(tmp_path, number):
     """Whatever is being imported: our modules, or TensorFlow."""
     for seconds in (0.0, 0.1):
         process = subprocess.Popen(
-            [sys.executable, '-m', 'pipelines.train_ddqn', f'--root_dir={tmp_path / "run"}'],
+            [warm_python.REAL, '-m', 'pipelines.train_ddqn', f'--root_dir={tmp_path / "run"}'],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )  # fmt: skip

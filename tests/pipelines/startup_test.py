@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
 
-HELP = [sys.executable, '-m', 'pipelines.train_ddqn', '--help']
+from tests import warm_python
+
+HELP = [warm_python.REAL, '-m', 'pipelines.train_ddqn', '--help']
 
 
 def run(*command, **more):
@@ -29,7 +30,7 @@ def test_a_file_never_takes_the_place_of_a_closed_output(tmp_path):
         'print("printed"); sys.stdout.flush()\n'
         'assert file.fileno() > 2\n'
     )
-    command = [sys.executable, '-c', script]
+    command = [warm_python.REAL, '-c', script]
     done = subprocess.run(['bash', '-c', '"$@" <&- >&- 2>&-', 'bash', *command])
     assert done.returncode == 0 and (tmp_path / 'file').read_text() == ''
 
@@ -62,9 +63,9 @@ def test_names_of_files_may_have_any_letters_in_any_locale(tmp_path, locale):
 
 
 def test_help_is_there_without_docstrings():
-    done = run(sys.executable, '-OO', *HELP[1:])
+    done = run(warm_python.REAL, '-OO', *HELP[1:])
     assert done.returncode == 0 and done.stdout.startswith('Trains DQN')
-    done = run(sys.executable, '-OO', *HELP[1:-1], '--root_dir=x')
+    done = run(warm_python.REAL, '-OO', *HELP[1:-1], '--root_dir=x')
     assert done.returncode == 2 and 'python -OO drops docstrings' in done.stderr
 
 
@@ -81,7 +82,7 @@ def test_the_end_does_not_wait_for_pythons_tidying_up():
         'atexit.register(print, "asked to be called")\n'
         'sys.exit(cli.run(lambda: print("done"), "", flags.FlagValues(), ["x"]))\n'
     )
-    done = run(sys.executable, '-c', script)
+    done = run(warm_python.REAL, '-c', script)
     assert done.returncode == 0 and done.stdout == 'done\nasked to be called\n'
     left_alone = script.replace('sys.argv = ["-m"]', 'sys.argv = ["mine.py"]')
-    assert 'tidied up' in run(sys.executable, '-c', left_alone).stdout  # a user's own program
+    assert 'tidied up' in run(warm_python.REAL, '-c', left_alone).stdout  # a user's own program

@@ -78,7 +78,7 @@ class StoppedOnce:
 
     def main(self, flags):
         with stopped_after(5):
-            assert train_ddqn.main(flags) == 0
+            assert train_ddqn.main(flags) == 75
         root = next(flag.partition('=')[2] for flag in flags if flag.startswith('--root_dir='))
         self.stopped_at = newest_state(root)
         return train_ddqn.main(flags)

@@ -83,7 +83,7 @@ def longer(finished, tmp_path_factory):
     shutil.copytree(finished.root, root)
     with stopped_after(0):
         for _ in range(2):
-            assert train_ddqn.main(arguments(root, **LONGER)) == 0
+            assert train_ddqn.main(arguments(root, **LONGER)) == 75
     with printed() as said:
         assert train_ddqn.main(arguments(root, **LONGER)) == 0
     return types.SimpleNamespace(root=root, out=said.out)
@@ -342,7 +342,7 @@ def test_a_run_with_enough_episodes_ends_at_once_and_one_with_fewer_goes_on(
     assert train_ddqn.main(arguments(root, **BY_EPISODES)) == 0
     assert 'is finished' in capsys.readouterr().out
     with stopped_after(1):
-        assert train_ddqn.main(arguments(root, **BY_EPISODES | {'num_episodes': 60})) == 0
+        assert train_ddqn.main(arguments(root, **BY_EPISODES | {'num_episodes': 60})) == 75
     assert 'stopped at' in capsys.readouterr().out
     so_far = [int(row['episode']) for row in episodes(root)]
     assert 30 < so_far[-1] < 60 and so_far == list(range(1, so_far[-1] + 1))

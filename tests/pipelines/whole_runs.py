@@ -161,5 +161,10 @@ def newest_state(root_dir):
     return json.loads((newest / 'state.json').read_text())
 
 
+def of_tests(tmp_path):
+    """A test's directory and those above it that are pytest's too."""
+    return [place for place in (tmp_path, *tmp_path.parents) if 'pytest-of' in str(place)]
+
+
 def command(program, *flags):
     return [sys.executable, '-m', f'pipelines.{program}', *flags]

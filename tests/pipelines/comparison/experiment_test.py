@@ -88,7 +88,7 @@ BAD = {
     GOOD.replace("'train_ddqn'", "'train_dqn'"): "program = 'train_dqn': must be one of",
     GOOD.replace("program = 'train_ddqn'", ''): 'program = None: must be one of',
     GOOD.replace('seeds = [3, 5]', 'seeds = 0'): 'seeds: must be 1 to 10_000, or a list',
-    GOOD.replace('seeds = [3, 5]', 'seeds = []'): 'seeds: must be how many',
+    GOOD.replace('seeds = [3, 5]', 'seeds = []'): 'seeds: must be 1 to 10_000',
     GOOD.replace('seeds = [3, 5]', 'seeds = [3, 3]'): 'seeds: 3 appears 2 times',
     GOOD.replace('seeds = [3, 5]', 'seeds = [-1]'): 'whole numbers >= 0',
     GOOD.replace('seeds = [3, 5]', 'seeds = true'): 'seeds: must be',
