@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipelines.comparison.experiment import Run
+from pipelines.errors import UserError
 from pipelines.runs.summary import Summary
 
 Columns = Mapping[str, np.ndarray]  # by name: float64 [rows], NaN where a row has nothing
@@ -98,12 +99,19 @@ def _episodes_csv(run: Run) -> pathlib.Path:
 
 
 def read_columns(path: pathlib.Path) -> Columns:
-    """The columns of a CSV file of numbers; a last row that is still being written is left out."""
+    """The columns of a CSV file of numbers; a last row that is still being written is left out.
+
+    Raises:
+      UserError: the file is damaged.
+    """
     if not path.exists():
         return {}
-    text = path.read_text()
-    reader = csv.reader(text[: text.rfind('\n') + 1].splitlines())
-    names = next(reader, [])
-    rows = [[float(value) if value else np.nan for value in row] for row in reader]
-    table = np.array(rows, np.float64).reshape(len(rows), len(names))
+    try:
+        text = path.read_text(encoding='utf-8')
+        reader = csv.reader(text[: text.rfind('\n') + 1].splitlines())
+        names = next(reader, [])
+        rows = [[float(value) if value else np.nan for value in row] for row in reader]
+        table = np.array(rows, np.float64).reshape(len(rows), len(names))
+    except (OSError, ValueError, csv.Error) as e:
+        raise UserError(f'{path} cannot be read: {e}; move it away') from e
     return dict(zip(names, table.T, strict=True))

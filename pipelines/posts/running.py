@@ -100,9 +100,10 @@ def _last_row(path: pathlib.Path) -> dict[str, str] | None:
     if not path.exists():
         return None
     with open(path, 'rb') as f:
-        head = f.readline().decode()
+        head = f.readline().decode(errors='replace')
         f.seek(max(f.tell(), os.path.getsize(path) - _TAIL_BYTES))
-        tail = f.read().decode()
+        tail = f.read().decode(errors='replace')
     whole = tail[: tail.rfind('\n') + 1].splitlines()
     rows = list(csv.DictReader([head, *whole[-1:]]))
-    return rows[0] if rows else None
+    counts = [(row.get('episode') or '', row.get('env_steps') or '') for row in rows]
+    return rows[0] if any(a.isdigit() and b.isdigit() for a, b in counts) else None

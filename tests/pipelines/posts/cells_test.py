@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipelines.errors import UserError
 from pipelines.posts import cells
 from tests.pipelines.posts.fake_experiments import rising, tutorial, write_run
 
@@ -43,3 +44,20 @@ def test_a_row_that_is_being_written_is_left_out_and_an_empty_field_is_nan(tmp_p
     path.write_text('episode,avg_loss')
     assert cells.read_columns(path) == {}
     assert cells.read_columns(tmp_path / 'missing.csv') == {}
+
+
+@pytest.mark.parametrize(
+    'text', ['episode,length\n1,x\n', 'episode,length\n1\n', '\0\n1,2\n', '\n1\n']
+)
+def test_a_damaged_file_is_one_line(tmp_path, text):
+    path = tmp_path / 'episodes.csv'
+    path.write_text(text)
+    with pytest.raises(UserError, match='episodes.csv cannot be read: ') as error:
+        cells.read_columns(path)
+    assert '\n' not in str(error.value)
+
+
+def test_an_empty_one_has_nothing_yet(tmp_path):
+    for text in ('', 'episode'):
+        (tmp_path / 'episodes.csv').write_text(text)
+        assert cells.read_columns(tmp_path / 'episodes.csv') == {}
